@@ -1,0 +1,1 @@
+//! The TOML schema, its defaults, its errors.

@@ -1,0 +1,112 @@
+//! Cameras and microphones: V4L2, ALSA, test pattern and tone. A device that fails ends with an error; whoever
+//! supervises it opens it again.
+
+use crate::media::{FrameRate, PixelFormat, RawFrame, SampleBlock, Scene, Size, Tone};
+use std::{fmt, time::Duration};
+
+/// A camera that captures. Lives on a thread of its own, which may block in it.
+pub trait Camera: Send {
+    fn mode(&self) -> &CameraMode;
+
+    /// The next picture: the newest there is, older ones that waited are dropped and counted.
+    ///
+    /// # Errors
+    /// [`DeviceError::Stalled`] when none came within `patience`; any other ends the device.
+    fn next(&mut self, patience: Duration) -> Result<RawFrame, DeviceError>;
+
+    /// Pictures that the device or this side lost since the start.
+    fn dropped(&self) -> u64;
+}
+
+/// What was negotiated with a camera.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CameraMode {
+    pub format: PixelFormat,
+    pub size: Size,
+    pub fps: FrameRate,
+}
+
+/// A microphone that captures. Lives on a thread of its own, which may block in it.
+pub trait Microphone: Send {
+    /// Frames per second, and channels, that [`Microphone::next`] will give.
+    fn mode(&self) -> MicrophoneMode;
+
+    /// The next block of some 10 to 20 ms. Blocks follow each other without a gap: what an overrun lost is replaced by
+    /// silence of exactly its length.
+    ///
+    /// # Errors
+    /// [`DeviceError::Stalled`] when none came within `patience`; any other ends the device.
+    fn next(&mut self, patience: Duration) -> Result<SampleBlock, DeviceError>;
+
+    /// How many overruns there were, and how many frames of silence stand for them.
+    fn overruns(&self) -> (u64, u64);
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MicrophoneMode {
+    pub rate: u32,
+    pub channels: u16,
+}
+
+/// Why a device cannot be used, or no longer.
+#[derive(Debug)]
+pub enum DeviceError {
+    /// No device of that name; which ones there are.
+    Absent { wanted: String, present: Vec<String> },
+    /// The name fits several; their unambiguous names.
+    Ambiguous { wanted: String, candidates: Vec<String> },
+    /// The device is there and is no camera (or microphone); why.
+    Unusable { device: String, reason: String },
+    /// Someone else has it.
+    Busy { device: String },
+    /// It delivered nothing for that long.
+    Stalled { after: Duration },
+    /// It went away while in use, or failed; in words for a person.
+    Failed { device: String, what: String },
+}
+
+impl fmt::Display for DeviceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent { wanted, present } if present.is_empty() => write!(f, "no device `{wanted}`; none is there"),
+            Self::Absent { wanted, present } => write!(f, "no device `{wanted}`; there are: {}", present.join(", ")),
+            Self::Ambiguous { wanted, candidates } => {
+                write!(f, "`{wanted}` fits several devices; name one of: {}", candidates.join(", "))
+            }
+            Self::Unusable { device, reason } => write!(f, "{device} cannot be used: {reason}"),
+            Self::Busy { device } => write!(f, "{device} is in use by another program"),
+            Self::Stalled { after } => write!(f, "delivered nothing for {:.1} s", after.as_secs_f64()),
+            Self::Failed { device, what } => write!(f, "{device}: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for DeviceError {}
+
+/// What is wanted of a camera; the nearest it has is taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CameraWish {
+    /// Bus path, serial, card name, `/dev/videoN`, or `test`.
+    pub device: String,
+    /// What the person calls it; drawn into the test pattern.
+    pub name: String,
+    pub size: Size,
+    pub fps: FrameRate,
+    /// None: whichever serves best.
+    pub format: Option<PixelFormat>,
+    /// V4L2 controls by name.
+    pub controls: Vec<(String, i64)>,
+    /// Only for `test`.
+    pub scene: Scene,
+}
+
+/// What is wanted of a microphone; the nearest it has is taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MicrophoneWish {
+    /// An ALSA name, a card's name, or `test`.
+    pub device: String,
+    pub rate: u32,
+    pub channels: u16,
+    /// Only for `test`.
+    pub tone: Tone,
+}

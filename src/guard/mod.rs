@@ -1,0 +1,1 @@
+//! Users, roles, digest, access lists, lock-out. Decisions only, no I/O.

@@ -1,0 +1,13 @@
+//! What flows through the house: raw pictures and samples, access units, and what a track is.
+
+mod access_unit;
+mod choices;
+mod frame;
+mod samples;
+mod track;
+
+pub use access_unit::AccessUnit;
+pub use choices::{H264Profile, Scene, Tone};
+pub use frame::{FrameBuffer, FrameRate, PixelFormat, Plane, RawFrame, Size};
+pub use samples::SampleBlock;
+pub use track::{AudioCodec, AudioFormat, H264Format, ParameterSets, TrackFormat};

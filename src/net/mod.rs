@@ -1,0 +1,1 @@
+//! The shell of sockets: workers, viewers, TCP and UDP.

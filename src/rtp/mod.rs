@@ -1,0 +1,1 @@
+//! RTP and RTCP: packetizers, batches, reports. Bytes only.

@@ -1,0 +1,1 @@
+//! RTSP: messages, headers, SDP, connection and session state machines. Bytes only.

@@ -1,0 +1,1 @@
+//! One live stream: supervised source, encoder thread, packetizers, hub, key-frame policy.
