@@ -156,3 +156,86 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{media::AudioCodec, time::MonoTime};
+
+    fn sound(codec: AudioCodec, rate: u32, channels: u16) -> Packetizer {
+        Packetizer::new(&TrackFormat::Audio(AudioFormat { codec, rate, channels }), 1360, 1, 65_535, 0)
+    }
+
+    fn block(millis: u64, octets: usize, samples: u32) -> AccessUnit {
+        let stamp = MonoTime::from_nanos(millis * 1_000_000);
+        let mut unit = AccessUnit { key: true, stamp, samples, ..AccessUnit::default() };
+        unit.push_nal(&(0..octets).map(|index| index as u8).collect::<Vec<_>>());
+        unit
+    }
+
+    fn headers(batch: &PacketBatch) -> Vec<Header> {
+        batch.packets().map(|packet| Header::parse(packet).unwrap().0).collect()
+    }
+
+    #[test]
+    fn g711_is_one_packet_a_block_and_marked_after_a_gap() {
+        let mut packetizer = sound(AudioCodec::Pcmu, 8000, 1);
+        let seen: Vec<_> = [1000, 1020, 1040, 1100, 1120]
+            .into_iter()
+            .flat_map(|millis| headers(&packetizer.packetize(&block(millis, 160, 160))))
+            .map(|header| (header.payload_type, header.marker, header.sequence, header.timestamp))
+            .collect();
+        let expected = [
+            (0, true, 65_535, 8000),
+            (0, false, 0, 8160),
+            (0, false, 1, 8320),
+            (0, true, 2, 8800),
+            (0, false, 3, 8960),
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn l16_is_cut_between_frames_into_equal_packets() {
+        let mut packetizer = sound(AudioCodec::L16, 48_000, 2);
+        let unit = block(1000, 3840, 960);
+        let batch = packetizer.packetize(&unit);
+        assert_eq!(batch.runs().iter().map(|run| run.segment).collect::<Vec<_>>(), [12 + 1280]);
+        let timestamps: Vec<_> = headers(&batch).iter().map(|header| (header.marker, header.timestamp)).collect();
+        assert_eq!(timestamps, [(true, 48_000), (false, 48_320), (false, 48_640)]);
+        let payloads: Vec<u8> = batch.packets().flat_map(|packet| packet[12..].to_vec()).collect();
+        assert_eq!(payloads, unit.data);
+        let next = packetizer.packetize(&block(1021, 3840, 960));
+        assert_eq!((next.timestamp(), headers(&next)[0].marker), (48_960, false));
+    }
+
+    #[test]
+    fn opus_is_never_cut() {
+        let mut packetizer = sound(AudioCodec::Opus, 48_000, 2);
+        let batch = packetizer.packetize(&block(1000, 1275, 960));
+        assert_eq!((batch.len(), batch.octets(), headers(&batch)[0].payload_type), (1, 1275, 97));
+        assert!(packetizer.packetize(&block(1020, 1339, 960)).is_empty());
+        assert_eq!(packetizer.packetize(&block(1020, 80, 960)).first_sequence(), 0);
+    }
+
+    #[test]
+    fn totals_count_what_a_sender_report_counts() {
+        let mut packetizer = sound(AudioCodec::Pcma, 8000, 1);
+        packetizer.octets = u32::MAX - 99;
+        let batch = packetizer.packetize(&block(1000, 160, 160));
+        assert_eq!((batch.packets_before(), batch.octets_before(), batch.octets()), (0, u32::MAX - 99, 160));
+        let batch = packetizer.packetize(&block(1020, 160, 160));
+        assert_eq!((batch.packets_before(), batch.octets_before()), (1, 60));
+        assert_eq!((batch.ssrc(), batch.stamp(), batch.key()), (1, MonoTime::from_nanos(1_020_000_000), true));
+    }
+
+    /// What is reserved is enough: the batch is one allocation.
+    #[test]
+    fn a_batch_is_allocated_once() {
+        let mut packetizer = sound(AudioCodec::L16, 48_000, 1);
+        for octets in (0..9000).step_by(2) {
+            let unit = block(1000, octets, 0);
+            assert!(packetizer.packetize(&unit).bytes().len() <= packetizer.estimate(&unit));
+        }
+    }
+}
