@@ -1,6 +1,11 @@
 //! Cameras and microphones: V4L2, ALSA, test pattern and tone. A device that fails ends with an error; whoever
 //! supervises it opens it again.
 
+mod canvas;
+mod pace;
+pub mod pattern;
+pub mod slate;
+
 use crate::media::{FrameRate, PixelFormat, RawFrame, SampleBlock, Scene, Size, Tone};
 use std::{fmt, time::Duration};
 
