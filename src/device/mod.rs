@@ -1,6 +1,10 @@
 //! Cameras and microphones: V4L2, ALSA, test pattern and tone. A device that fails ends with an error; whoever
 //! supervises it opens it again.
 
+pub mod hotplug;
+pub mod list;
+pub mod v4l2;
+
 use crate::media::{FrameRate, PixelFormat, RawFrame, SampleBlock, Scene, Size, Tone};
 use std::{fmt, time::Duration};
 

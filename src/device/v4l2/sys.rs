@@ -43,6 +43,7 @@ macro_rules! plain {
 }
 
 plain!(
+    v4l2_pix_format,
     v4l2_capability,
     v4l2_fmtdesc,
     v4l2_frmsizeenum,
@@ -170,7 +171,8 @@ impl Descriptor {
 
     /// Asks for that time per picture in seconds; the one that the driver took, None where it knows no rate.
     pub fn set_interval(&self, numerator: u32, denominator: u32) -> Result<Option<(u32, u32)>, Errno> {
-        let mut parameters = self.ask(VIDIOC_G_PARM, v4l2_streamparm { type_: CAPTURE, ..v4l2_streamparm::zeroed() })?;
+        let mut parameters =
+            self.ask(VIDIOC_G_PARM, v4l2_streamparm { type_: CAPTURE, ..v4l2_streamparm::zeroed() })?;
         let mut capture = capture_parameters(&parameters);
         if capture.capability & V4L2_CAP_TIMEPERFRAME != 0 {
             capture.timeperframe = v4l2_fract { numerator, denominator };
@@ -332,9 +334,10 @@ pub enum EnumeratedSize {
 pub fn size_of_entry(entry: &v4l2_frmsizeenum) -> EnumeratedSize {
     // SAFETY: plain integers, and `type_` says which member the kernel filled.
     unsafe {
-        match entry.type_ {
-            v4l2_frmsizetypes_V4L2_FRMSIZE_TYPE_DISCRETE => EnumeratedSize::Discrete(entry.__bindgen_anon_1.discrete),
-            _ => EnumeratedSize::Stepwise(entry.__bindgen_anon_1.stepwise),
+        if entry.type_ == v4l2_frmsizetypes_V4L2_FRMSIZE_TYPE_DISCRETE {
+            EnumeratedSize::Discrete(entry.__bindgen_anon_1.discrete)
+        } else {
+            EnumeratedSize::Stepwise(entry.__bindgen_anon_1.stepwise)
         }
     }
 }
@@ -343,11 +346,10 @@ pub fn size_of_entry(entry: &v4l2_frmsizeenum) -> EnumeratedSize {
 pub fn intervals_of_entry(entry: &v4l2_frmivalenum) -> (v4l2_fract, v4l2_fract) {
     // SAFETY: plain integers, and `type_` says which member the kernel filled.
     unsafe {
-        match entry.type_ {
-            v4l2_frmivaltypes_V4L2_FRMIVAL_TYPE_DISCRETE => {
-                (entry.__bindgen_anon_1.discrete, entry.__bindgen_anon_1.discrete)
-            }
-            _ => (entry.__bindgen_anon_1.stepwise.min, entry.__bindgen_anon_1.stepwise.max),
+        if entry.type_ == v4l2_frmivaltypes_V4L2_FRMIVAL_TYPE_DISCRETE {
+            (entry.__bindgen_anon_1.discrete, entry.__bindgen_anon_1.discrete)
+        } else {
+            (entry.__bindgen_anon_1.stepwise.min, entry.__bindgen_anon_1.stepwise.max)
         }
     }
 }
