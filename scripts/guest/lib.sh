@@ -28,7 +28,7 @@ until_true() {
 
 # finish: the last line of a script; its status is the guest's.
 finish() {
-  dmesg | grep -iE 'BUG:|WARNING:|Oops' | head -5
+  dmesg | grep -E 'BUG:|WARNING:|Oops:' | head -5
   echo "in the guest: $PASSED passed, $FAILED failed"
   [ "$FAILED" = 0 ]
 }
