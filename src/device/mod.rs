@@ -2,9 +2,12 @@
 //! supervises it opens it again.
 
 mod canvas;
+pub mod hotplug;
+pub mod list;
 mod pace;
 pub mod pattern;
 pub mod slate;
+pub mod v4l2;
 
 use crate::media::{FrameRate, PixelFormat, RawFrame, SampleBlock, Scene, Size, Tone};
 use std::{fmt, time::Duration};

@@ -41,7 +41,8 @@ impl Access {
     /// New rules; nonces and lock-outs of `before` go on.
     pub fn new(rules: AccessRules, before: Option<&Access>) -> Arc<Self> {
         let digest = before.map(|before| before.digest.clone()).filter(|digest| digest.algorithm() == rules.algorithm);
-        let lockout = before.map_or_else(|| Arc::new(Mutex::new(Lockout::new(rules.limits))), |before| before.lockout.clone());
+        let lockout =
+            before.map_or_else(|| Arc::new(Mutex::new(Lockout::new(rules.limits))), |before| before.lockout.clone());
         lockout.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).set_limits(rules.limits);
         Arc::new(Self { digest: digest.unwrap_or_else(|| Arc::new(Digest::new(rules.algorithm))), lockout, rules })
     }

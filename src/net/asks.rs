@@ -214,7 +214,8 @@ fn info(hub: &Arc<Hub>) -> StreamInfo {
 /// None while the format of a track is not known.
 fn description(hub: &Hub) -> Option<Description> {
     let tracks = hub.tracks().iter();
-    let tracks: Option<_> = tracks.map(|track| Some(DescribedTrack { id: track.id, format: track.format()? })).collect();
+    let tracks: Option<_> =
+        tracks.map(|track| Some(DescribedTrack { id: track.id, format: track.format()? })).collect();
     Some(Description {
         name: hub.name().to_owned(),
         session_id: hub.session_id(),

@@ -9,13 +9,7 @@ use crate::{
     rtsp::{self, Connection, ConnectionId, ConnectionSettings, Input, Output},
     time::MonoTime,
 };
-use std::{
-    cell::RefCell,
-    io,
-    net::SocketAddr,
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::RefCell, io, net::SocketAddr, rc::Rc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -90,7 +84,8 @@ fn admit(state: &Rc<RefCell<State>>, socket: TcpStream, address: SocketAddr) -> 
 
 /// Feeds one connection until it ends.
 async fn serve(state: Rc<RefCell<State>>, id: ConnectionId) {
-    let Some((socket, wake)) = state.borrow().peers.get(&id).map(|peer| (peer.socket.clone(), peer.wake.clone())) else {
+    let Some((socket, wake)) = state.borrow().peers.get(&id).map(|peer| (peer.socket.clone(), peer.wake.clone()))
+    else {
         return;
     };
     let mut buffer = vec![0; 4096];

@@ -58,7 +58,8 @@ impl Cursor {
         if !late {
             return;
         }
-        let wants_video = (0..2).any(|track| self.wants[track] && ring.newest_of(track).is_some_and(|entry| entry.video));
+        let wants_video =
+            (0..2).any(|track| self.wants[track] && ring.newest_of(track).is_some_and(|entry| entry.video));
         let to = match ring.last_key() {
             Some((key, stamp)) if wants_video && key > self.position && stamp >= oldest_allowed => key,
             _ => ring.end(),
@@ -118,7 +119,9 @@ mod tests {
 
     fn read(cursor: &mut Cursor, ring: &Ring, most: usize) -> Vec<(usize, bool)> {
         let mut seen = Vec::new();
-        while seen.len() < most && let Some(entry) = cursor.entry(ring) {
+        while seen.len() < most
+            && let Some(entry) = cursor.entry(ring)
+        {
             seen.push((entry.track, entry.batch.key() && entry.video));
             cursor.advance();
         }

@@ -55,7 +55,9 @@ impl Link {
         loop {
             let piece = match &self.media {
                 // In the midst of a packet: to its end first, or on through the batch if nobody waits.
-                Some(media) if media.is_inside_packet() || self.control.is_empty() => media.piece(self.control.is_empty()),
+                Some(media) if media.is_inside_packet() || self.control.is_empty() => {
+                    media.piece(self.control.is_empty())
+                }
                 _ => match self.control.front() {
                     Some(message) => message.slice(self.control_sent..),
                     None => return Ok(written),

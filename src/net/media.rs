@@ -1,10 +1,6 @@
 //! From the inbox to the viewers.
 
-use super::{
-    pacer::TICK,
-    ring::Entry,
-    state::State,
-};
+use super::{pacer::TICK, ring::Entry, state::State};
 use crate::{
     rtsp::{Input, SessionId},
     stream::{Delivery, Inbox},

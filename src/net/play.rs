@@ -35,7 +35,9 @@ pub struct WaitingPlay {
 enum Beginning {
     At(u64),
     /// At the next key frame; from the given time on at one that is there already.
-    AtNextKey { settle_at: MonoTime },
+    AtNextKey {
+        settle_at: MonoTime,
+    },
 }
 
 impl State {

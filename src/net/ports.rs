@@ -48,7 +48,13 @@ pub async fn hear_strangers(state: Rc<RefCell<State>>, socket: UdpSocket, kind: 
 }
 
 /// Hears what comes from a viewer's own port, until its task is aborted.
-async fn hear(state: std::rc::Weak<RefCell<State>>, socket: Rc<UdpSocket>, session: SessionId, track: usize, kind: Kind) {
+async fn hear(
+    state: std::rc::Weak<RefCell<State>>,
+    socket: Rc<UdpSocket>,
+    session: SessionId,
+    track: usize,
+    kind: Kind,
+) {
     let mut buffer = [0; DATAGRAM];
     loop {
         let received = socket.recv(&mut buffer).await;
@@ -81,10 +87,7 @@ impl State {
             peer.set_port(client_port);
             self.open_channel(session, track, kind, local, peer)
         };
-        Ok(UdpTrack {
-            rtp: open(Kind::Rtp, port, client_ports.0)?,
-            rtcp: open(Kind::Rtcp, port + 1, client_ports.1)?,
-        })
+        Ok(UdpTrack { rtp: open(Kind::Rtp, port, client_ports.0)?, rtcp: open(Kind::Rtcp, port + 1, client_ports.1)? })
     }
 
     fn open_channel(

@@ -109,7 +109,8 @@ impl State {
         let gone = std::mem::replace(&mut self.streams, kept);
         let access = self.access.clone();
         let mut ended: Vec<SessionId> = gone.into_values().flat_map(|stream| stream.viewers).collect();
-        let barred = self.sessions.iter().filter(|session| !access.may_still_view(session.user.as_deref(), &session.stream));
+        let barred =
+            self.sessions.iter().filter(|session| !access.may_still_view(session.user.as_deref(), &session.stream));
         ended.extend(barred.map(|session| session.id));
         for session in ended {
             self.end_session(session, now);

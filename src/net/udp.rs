@@ -115,7 +115,9 @@ pub fn send_batch(
         }
         match send_messages(socket.as_fd(), &messages[..count]) {
             Ok(sent) => return Ok(from + messages[..sent].iter().map(|message| message.bytes.len()).sum::<usize>()),
-            Err(error) if *offload && matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP)) => {
+            Err(error)
+                if *offload && matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP)) =>
+            {
                 *offload = false;
             }
             Err(error) => return Err(error),
@@ -131,7 +133,8 @@ fn plan<'b>(batch: &'b PacketBatch, from: usize, allowed: usize, offload: bool, 
         while position < run.range.end && count < messages.len() {
             let whole = if offload { run.range.end } else { (position + run.segment).min(run.range.end) };
             // As many whole packets as are allowed.
-            let stop = if whole <= end { whole } else { position + end.saturating_sub(position) / run.segment * run.segment };
+            let stop =
+                if whole <= end { whole } else { position + end.saturating_sub(position) / run.segment * run.segment };
             if stop == position {
                 return count;
             }

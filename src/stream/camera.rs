@@ -129,7 +129,8 @@ impl CameraSource {
             // The device thread itself says so when a camera stalls; this is for one that is stuck in its driver.
             SourceState::Starting | SourceState::Live(_) => {
                 let quiet = now.since(state.last_frame);
-                (quiet > SHORTEST_PATIENCE * 2).then(|| format!("the camera has not answered for {} s", quiet.as_secs()))
+                (quiet > SHORTEST_PATIENCE * 2)
+                    .then(|| format!("the camera has not answered for {} s", quiet.as_secs()))
             }
         }
     }

@@ -205,7 +205,11 @@ impl Encoding {
                 frame_skip: self.settings.frame_skip,
             })?;
             let (converter, slate) = (Converter::new(size), Slate::new(size, &self.source.wish().name));
-            tracing::info!(stream = self.hub.name(), "encodes {size} at {fps} fps, {bitrate} bit/s, {} slices", encoder.slices());
+            tracing::info!(
+                stream = self.hub.name(),
+                "encodes {size} at {fps} fps, {bitrate} bit/s, {} slices",
+                encoder.slices()
+            );
             if self.settings.fps.is_some_and(|wanted| wanted > fps) {
                 tracing::warn!(stream = self.hub.name(), "the camera gives only {fps} pictures a second");
             }

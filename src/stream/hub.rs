@@ -1,5 +1,9 @@
 use super::{Demand, KeyframeAnswer, KeyframeBudget, Meter, Rates};
-use crate::{media::TrackFormat, rtp::PacketBatch, time::{MonoTime, WallTime}};
+use crate::{
+    media::TrackFormat,
+    rtp::PacketBatch,
+    time::{MonoTime, WallTime},
+};
 use std::sync::{
     Arc, Mutex, MutexGuard, RwLock,
     atomic::{AtomicBool, AtomicU64, Ordering},
@@ -59,7 +63,11 @@ impl Hub {
     pub fn new(name: &str, video: bool, audio: bool, now: MonoTime) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let kinds = [(video, true), (audio, false)];
-        let tracks = kinds.iter().filter(|(there, _)| *there).enumerate().map(|(id, (_, video))| HubTrack::new(id as u8, *video));
+        let tracks = kinds
+            .iter()
+            .filter(|(there, _)| *there)
+            .enumerate()
+            .map(|(id, (_, video))| HubTrack::new(id as u8, *video));
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             // As RFC 4566 §5.2 suggests, the time of its making.

@@ -63,9 +63,7 @@ impl<T> Mailbox<T> {
             slot = match deadline.map(|at| at.since(MonoTime::now())) {
                 None => self.changed.wait(slot).unwrap_or_else(|poisoned| poisoned.into_inner()),
                 Some(Duration::ZERO) => return Taken::Nothing,
-                Some(left) => {
-                    self.changed.wait_timeout(slot, left).unwrap_or_else(|poisoned| poisoned.into_inner()).0
-                }
+                Some(left) => self.changed.wait_timeout(slot, left).unwrap_or_else(|poisoned| poisoned.into_inner()).0,
             };
         }
     }

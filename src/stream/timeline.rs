@@ -20,7 +20,8 @@ impl Timeline {
     pub fn silence_until(&mut self, now: MonoTime, rate: u32, channels: u16) -> SampleBlock {
         let from = *self.next.get_or_insert(now);
         let missing = now.since(from).as_nanos() as u64 * u64::from(rate) / 1_000_000_000;
-        let (stamp, frames) = if missing > LONGEST_FRAMES_SECONDS * u64::from(rate) { (now, 0) } else { (from, missing) };
+        let (stamp, frames) =
+            if missing > LONGEST_FRAMES_SECONDS * u64::from(rate) { (now, 0) } else { (from, missing) };
         if frames == 0 && stamp == now {
             self.next = Some(now);
         }
