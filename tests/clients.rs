@@ -1,0 +1,10 @@
+//! Real players against the real server.
+
+mod support;
+
+mod clients {
+    mod access;
+    mod players;
+    mod promises;
+    mod retina;
+}

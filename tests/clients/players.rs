@@ -1,0 +1,189 @@
+//! Each player that people use, over UDP and over TCP: ten seconds of which every picture and sound must be right.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+
+use crate::support::{
+    self, Expected, Player, Server, Sound, marks,
+    player::{skip, tells_damage},
+};
+
+/// A camera and a microphone that need no hardware; anybody may look.
+const SCENE: &str = "
+    [camera.cam]
+    device = \"test\"
+    size = \"640x360\"
+    fps = 30
+    [microphone.mic]
+    device = \"test\"
+    [stream.main]
+    video = { from = \"cam\", codec = \"h264\", bitrate = \"1M\" }
+    audio = { from = \"mic\", codec = \"pcmu\" }";
+
+const EXPECTED: Expected = Expected { fps: 30.0, step: 1, seconds: 10.0, sound: true };
+
+/// Ten seconds, from the first picture to the last.
+const PLAYER: Player = Player { width: 640, height: 360, pictures: 301, sound: true, timed: true };
+
+fn server() -> Server {
+    Server::start("anonymous = true", SCENE)
+}
+
+#[test]
+fn ffmpeg_udp() {
+    ffmpeg("udp");
+}
+
+#[test]
+fn ffmpeg_tcp() {
+    ffmpeg("tcp");
+}
+
+fn ffmpeg(transport: &str) {
+    if support::missing(&["ffmpeg"]) {
+        return;
+    }
+    let server = server();
+    PLAYER.ffmpeg(&["-rtsp_transport", transport], &server.url("main")).check(EXPECTED);
+    server.stop();
+}
+
+#[test]
+fn gstreamer_udp() {
+    gstreamer("udp");
+}
+
+#[test]
+fn gstreamer_tcp() {
+    gstreamer("tcp");
+}
+
+fn gstreamer(transport: &str) {
+    if support::missing(&["gst-launch-1.0", "ffmpeg"]) {
+        return;
+    }
+    let server = server();
+    let pipeline = format!(
+        "rtspsrc name=s location={} protocols={transport} \
+         s. ! rtph264depay ! h264parse ! avdec_h264 ! video/x-raw,format=I420 ! queue max-size-time=0 max-size-bytes=0 ! mux. \
+         s. ! rtppcmudepay ! mulawdec ! queue max-size-time=0 max-size-bytes=0 ! mux. \
+         matroskamux name=mux streamable=true ! fdsink",
+        server.url("main")
+    );
+    let mut command = Command::new("gst-launch-1.0");
+    command.args(["-q", "-e"]).args(pipeline.split_whitespace());
+    // libav's words about hidden damage are at the level "info".
+    command.env("GST_DEBUG", "2,libav:4").env("GST_DEBUG_NO_COLOR", "1");
+    PLAYER.pipe(&mut command, |line| line.contains(" ERROR ") || tells_damage(line)).check(EXPECTED);
+    server.stop();
+}
+
+#[test]
+fn mpv_udp() {
+    mpv("udp");
+}
+
+#[test]
+fn mpv_tcp() {
+    mpv("tcp");
+}
+
+fn mpv(transport: &str) {
+    if support::missing(&["mpv", "ffmpeg"]) {
+        return;
+    }
+    let server = server();
+    let mut command = Command::new("mpv");
+    command.args(["--no-config", "--quiet", "--msg-level=all=warn,ffmpeg=v"]);
+    command.arg(format!("--rtsp-transport={transport}"));
+    command.args(["--o=-", "--of=nut", "--ovc=rawvideo", "--oac=pcm_s16le"]).arg(server.url("main"));
+    PLAYER.pipe(&mut command, tells_damage).check(EXPECTED);
+    server.stop();
+}
+
+#[test]
+fn vlc_udp() {
+    vlc(&[]);
+}
+
+#[test]
+fn vlc_tcp() {
+    vlc(&["--rtsp-tcp"]);
+}
+
+fn vlc(options: &[&str]) {
+    if support::missing(&["ffmpeg"]) || sid_clients_missing() {
+        return;
+    }
+    let server = server();
+    let folder = folder_for_all();
+    let file = folder.path().join("vlc.mkv");
+    let output = format!("#std{{access=file,mux=avformat{{mux=matroska}},dst={}}}", file.display());
+    let mut command = sid_client();
+    command.args(["vlc", "-q", "-I", "dummy", "--no-dbus", "--run-time=12"]).args(options);
+    command.arg(server.url("main")).args(["--sout", &output, "vlc://quit"]);
+    let said = command.output().unwrap();
+    eprintln!("VLC: {}", String::from_utf8_lossy(&said.stderr));
+    PLAYER.ffmpeg(&[], file.to_str().unwrap()).check(EXPECTED);
+    server.stop();
+}
+
+#[test]
+fn openrtsp_udp() {
+    openrtsp(&[]);
+}
+
+#[test]
+fn openrtsp_tcp() {
+    openrtsp(&["-t"]);
+}
+
+/// It records bare H.264 and µ-law, without times: so sound and picture are judged each for itself.
+fn openrtsp(options: &[&str]) {
+    if support::missing(&["ffmpeg"]) || sid_clients_missing() {
+        return;
+    }
+    let server = server();
+    let folder = folder_for_all();
+    let prefix = folder.path().join("r-");
+    let mut command = sid_client();
+    command.args(["openRTSP", "-d", "11", "-F", prefix.to_str().unwrap()]).args(options).arg(server.url("main"));
+    let said = command.output().unwrap();
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    let file = |kind: &str| {
+        let name = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let mut files = name.filter(|path| path.to_string_lossy().contains(kind));
+        files.next().unwrap_or_else(|| panic!("openRTSP recorded no {kind}; it said:\n{said}"))
+    };
+    let bare = Player { sound: false, timed: false, ..PLAYER };
+    let mut recording = bare.ffmpeg(&["-f", "h264"], file("r-video").to_str().unwrap());
+    let samples = fs::read(file("r-audio")).unwrap().into_iter().map(marks::ulaw).collect();
+    recording.sound = Some(Sound { rate: 8000, samples, pieces: Vec::new() });
+    recording.check(EXPECTED);
+    server.stop();
+}
+
+fn sid_client() -> Command {
+    let mut command = Command::new(sid_clients());
+    command.arg("run");
+    command
+}
+
+/// Whether the tree with VLC and openRTSP has not been made, said aloud.
+fn sid_clients_missing() -> bool {
+    let there = Command::new(sid_clients()).arg("has").status().is_ok_and(|status| status.success());
+    if !there {
+        skip("VLC with RTSP and openRTSP are not there; `scripts/test clients` fetches them");
+    }
+    !there
+}
+
+fn sid_clients() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lib/sid-clients"))
+}
+
+/// A folder that user nobody, as whom root starts these players, may write to.
+fn folder_for_all() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    folder
+}
