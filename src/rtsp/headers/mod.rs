@@ -1,0 +1,3 @@
+//! Header values.
+
+pub mod transport;

@@ -1,0 +1,1 @@
+//! Session descriptions (RFC 4566) from track formats.
