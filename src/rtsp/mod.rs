@@ -35,6 +35,8 @@ mod ask;
 mod connection;
 mod headers;
 mod message;
+mod methods;
+mod response;
 mod sdp;
 mod session;
 mod url;
@@ -44,7 +46,7 @@ pub use ask::{
     StreamInfo, TrackInfo,
 };
 pub use connection::{Connection, ConnectionSettings};
-pub use headers::transport::{self, TransportOffer, Transports};
+pub use headers::transport::{TransportOffer, Transports};
 pub use message::{Method, Parsed, Parser, Request};
 pub use session::{ConnectionId, Session, SessionId, SessionState, SessionTrack, Sessions, Transport};
 pub use url::{StreamTarget, same_target};

@@ -1,7 +1,6 @@
 //! Sessions: what a client has set up, and how long it lives.
 
-use super::StreamTarget;
-use crate::time::MonoTime;
+use crate::time::{MonoTime, WallClock, WallTime};
 use std::{collections::HashMap, fmt, net::IpAddr, str::FromStr, sync::Arc, time::Duration};
 
 /// A silent session is reaped this long after the advertised time-out: clients send their keep-alive late.
@@ -85,8 +84,8 @@ pub struct Session {
     /// The connection that it belongs to; none once that was closed.
     pub connection: Option<ConnectionId>,
     pub last_activity: MonoTime,
-    /// How the client named the stream, track left out.
-    pub(super) target: StreamTarget,
+    /// How the client named the stream.
+    pub(super) path: String,
     pub(super) timeout: Duration,
 }
 
@@ -111,11 +110,21 @@ pub struct Sessions {
     by_id: HashMap<SessionId, Session>,
     /// No session ends before; found anew when it is reached, so that a touch costs no search.
     earliest: Option<MonoTime>,
+    clock: Option<WallClock>,
 }
 
 impl Sessions {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Gives responses their Date header; without a clock they have none. To be renewed as the clock is.
+    pub fn set_clock(&mut self, clock: WallClock) {
+        self.clock = Some(clock);
+    }
+
+    pub(super) fn wall(&self, now: MonoTime) -> Option<WallTime> {
+        self.clock.as_ref().map(|clock| clock.wall(now))
     }
 
     pub fn get(&self, id: SessionId) -> Option<&Session> {
