@@ -26,6 +26,17 @@ pub trait Camera: Send {
     fn dropped(&self) -> u64;
 }
 
+/// Opens the camera that `wish` names.
+///
+/// # Errors
+/// It is absent, ambiguous, in use or no camera.
+pub fn open_camera(wish: &CameraWish) -> Result<Box<dyn Camera>, DeviceError> {
+    Ok(match wish.device.as_str() {
+        "test" => Box::new(pattern::TestPattern::open(wish)?),
+        _ => Box::new(v4l2::open(wish)?),
+    })
+}
+
 /// What was negotiated with a camera.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CameraMode {
