@@ -164,7 +164,7 @@ impl Run {
     /// Whether a further packet of `length` octets may follow: none may after a shorter one.
     fn takes(&self, length: usize) -> bool {
         length <= self.segment
-            && self.range.len() % self.segment == 0
+            && self.range.len().is_multiple_of(self.segment)
             && self.segments() < MAX_RUN_SEGMENTS
             && self.range.len() + length <= MAX_RUN_BYTES
     }

@@ -48,7 +48,7 @@ impl ReportBlock {
         }
         let units = arrival.middle().wrapping_sub(self.last_sender_report).wrapping_sub(self.delay);
         // The upper half of the circle, nine hours long, is the past.
-        (units < 1 << 31).then(|| Duration::from_nanos(u64::from(units) * 1_000_000_000 >> 16))
+        (units < 1 << 31).then(|| Duration::from_nanos((u64::from(units) * 1_000_000_000) >> 16))
     }
 }
 
