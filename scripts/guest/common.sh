@@ -1,6 +1,7 @@
 # common.sh ARCH: sourced by setup. Sets HERE, GUEST (the work folder target/guest), W ($GUEST/ARCH), and defines
 # apt_private: apt that reads the machine's own package sources, for ARCH, with its state in $GUEST and never the machine's.
 set -euo pipefail
+export PATH=$PATH:/usr/sbin:/sbin # depmod, for plain users
 HERE=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
 GUEST=${CARGO_TARGET_DIR:-$ROOT/target}/guest
