@@ -1,1 +1,16 @@
-//! Users, roles, digest, access lists, lock-out. Decisions only, no I/O.
+//! Who may do what: users and their rights, digest authentication, lock-out, access lists. Decisions only: requests
+//! and times come in, verdicts go out.
+
+mod access_list;
+pub mod digest;
+mod ha1;
+mod lockout;
+mod password;
+mod users;
+
+pub use access_list::AccessList;
+pub use digest::{Digest, DigestAlgorithm, Verdict};
+pub use ha1::{REALM, ha1_md5, ha1_sha256};
+pub use lockout::{Lockout, LockoutLimits};
+pub use password::make_password;
+pub use users::{Role, User, Users};

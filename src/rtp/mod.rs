@@ -1,1 +1,14 @@
-//! RTP and RTCP: packetizers, batches, reports. Bytes only.
+//! RTP and RTCP as bytes (RFC 3550): packetizers, the batches they make, and control packets. No socket, no clock.
+
+mod audio;
+mod batch;
+mod h264;
+mod header;
+mod packetizer;
+pub mod rtcp;
+mod timeline;
+
+pub use batch::{MAX_RUN_BYTES, MAX_RUN_SEGMENTS, PacketBatch, Run};
+pub use header::{Header, is_well_formed_rtp};
+pub use packetizer::{Packetizer, SRTP_TRAILER};
+pub use rtcp::is_rtcp;

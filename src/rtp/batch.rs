@@ -1,0 +1,280 @@
+use super::header::Header;
+use crate::time::MonoTime;
+use bytes::{BufMut, Bytes, BytesMut};
+use std::{ops::Range, sync::OnceLock};
+
+/// The most segments that Linux cuts one UDP_SEGMENT send into (UDP_MAX_SEGMENTS before Linux 6.9).
+pub const MAX_RUN_SEGMENTS: usize = 64;
+/// The most octets of one UDP_SEGMENT send: an IP packet's 65,535 less the headers, rounded down.
+pub const MAX_RUN_BYTES: usize = 65_000;
+/// Octets of `$`, channel and length before a packet (RFC 2326 §10.12).
+const FRAMING: usize = 4;
+
+/// One access unit as packets, made once for all viewers: same SSRC, sequence numbers and timestamps for each.
+///
+/// Shared as `Arc<PacketBatch>`. Empty only if the access unit held nothing to send.
+#[derive(Debug)]
+pub struct PacketBatch {
+    /// All packets back to back.
+    bytes: Bytes,
+    /// Where each packet ends in `bytes`.
+    ends: Box<[u32]>,
+    runs: Box<[Run]>,
+    interleaved: Interleaved,
+    about: About,
+}
+
+/// What all packets of a batch have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct About {
+    pub ssrc: u32,
+    pub first_sequence: u16,
+    /// Of the first packet.
+    pub timestamp: u32,
+    pub stamp: MonoTime,
+    pub key: bool,
+    pub packets_before: u32,
+    pub octets_before: u32,
+}
+
+/// Packets that one `sendmsg` with UDP_SEGMENT can carry: at most [`MAX_RUN_SEGMENTS`] of them, at most
+/// [`MAX_RUN_BYTES`] octets, all but the last of equal length and the last no longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Into [`PacketBatch::bytes`].
+    pub range: Range<usize>,
+    /// The length of each packet but the last, in octets: what UDP_SEGMENT is set to.
+    pub segment: usize,
+}
+
+impl PacketBatch {
+    /// `ends`: where each packet ends in `bytes`.
+    pub(super) fn new(bytes: Vec<u8>, ends: Vec<u32>, about: About) -> Self {
+        let runs = runs(&ends);
+        Self { bytes: bytes.into(), ends: ends.into(), runs, interleaved: Interleaved::default(), about }
+    }
+
+    /// How many packets.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// One whole RTP packet. Panics if there are not more than `index`.
+    pub fn packet(&self, index: usize) -> &[u8] {
+        &self.bytes[self.offset(index)..self.ends[index] as usize]
+    }
+
+    pub fn packets(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        (0..self.len()).map(|index| self.packet(index))
+    }
+
+    /// All packets back to back.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// All packets as runs of equal segments, in order and without gap.
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// All packets framed for an RTSP connection (RFC 2326 §10.12). Made when a channel is first asked for; after
+    /// that, asking neither locks nor allocates.
+    pub fn interleaved(&self, channel: u8) -> &Bytes {
+        self.interleaved.form(channel, self)
+    }
+
+    /// Where packet `index` begins, with its framing, in the interleaved form; its end for `index == len()`.
+    pub fn interleaved_offset(&self, index: usize) -> usize {
+        self.offset(index) + FRAMING * index
+    }
+
+    pub fn ssrc(&self) -> u32 {
+        self.about.ssrc
+    }
+
+    pub fn first_sequence(&self) -> u16 {
+        self.about.first_sequence
+    }
+
+    /// The RTP timestamp of the first packet. Those of a picture are all equal, sound counts on from it.
+    pub fn timestamp(&self) -> u32 {
+        self.about.timestamp
+    }
+
+    /// When the picture, or the first sample, was taken.
+    pub fn stamp(&self) -> MonoTime {
+        self.about.stamp
+    }
+
+    /// Whether decoding may begin here.
+    pub fn key(&self) -> bool {
+        self.about.key
+    }
+
+    /// Packets of the track before this batch, modulo 2^32: what a sender report counts (RFC 3550 §6.4.1).
+    pub fn packets_before(&self) -> u32 {
+        self.about.packets_before
+    }
+
+    /// Payload octets of the track before this batch, without RTP headers, modulo 2^32 (RFC 3550 §6.4.1).
+    pub fn octets_before(&self) -> u32 {
+        self.about.octets_before
+    }
+
+    /// Payload octets of this batch, without RTP headers.
+    pub fn octets(&self) -> u32 {
+        (self.bytes.len() - self.len() * Header::SIZE) as u32
+    }
+
+    fn offset(&self, index: usize) -> usize {
+        if index == 0 { 0 } else { self.ends[index - 1] as usize }
+    }
+}
+
+fn runs(ends: &[u32]) -> Box<[Run]> {
+    let mut runs: Vec<Run> = Vec::new();
+    let mut start = 0;
+    for end in ends.iter().map(|end| *end as usize) {
+        match runs.last_mut() {
+            Some(run) if run.takes(end - start) => run.range.end = end,
+            _ => runs.push(Run { range: start..end, segment: end - start }),
+        }
+        start = end;
+    }
+    runs.into()
+}
+
+impl Run {
+    /// How many packets.
+    pub fn segments(&self) -> usize {
+        self.range.len().div_ceil(self.segment)
+    }
+
+    /// Whether a further packet of `length` octets may follow: none may after a shorter one.
+    fn takes(&self, length: usize) -> bool {
+        length <= self.segment
+            && self.range.len().is_multiple_of(self.segment)
+            && self.segments() < MAX_RUN_SEGMENTS
+            && self.range.len() + length <= MAX_RUN_BYTES
+    }
+}
+
+/// The interleaved form for each channel that was asked for: a list that only grows. Viewers nearly all use the same
+/// one or two channels, so the one asked for is found at once.
+#[derive(Debug, Default)]
+struct Interleaved(OnceLock<Box<Form>>);
+
+#[derive(Debug)]
+struct Form {
+    channel: u8,
+    bytes: Bytes,
+    next: Interleaved,
+}
+
+impl Interleaved {
+    fn form(&self, channel: u8, batch: &PacketBatch) -> &Bytes {
+        let mut list = self;
+        loop {
+            let form = list.0.get_or_init(|| {
+                Box::new(Form { channel, bytes: interleave(channel, batch), next: Interleaved::default() })
+            });
+            if form.channel == channel {
+                return &form.bytes;
+            }
+            list = &form.next;
+        }
+    }
+}
+
+fn interleave(channel: u8, batch: &PacketBatch) -> Bytes {
+    let mut framed = BytesMut::with_capacity(batch.interleaved_offset(batch.len()));
+    for packet in batch.packets() {
+        framed.put_u8(b'$');
+        framed.put_u8(channel);
+        framed.put_u16(packet.len() as u16);
+        framed.put_slice(packet);
+    }
+    framed.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn batch(lengths: &[usize]) -> PacketBatch {
+        let mut bytes = Vec::new();
+        let mut ends = Vec::new();
+        for (index, length) in lengths.iter().enumerate() {
+            bytes.resize(bytes.len() + length, index as u8);
+            ends.push(bytes.len() as u32);
+        }
+        let about = About {
+            ssrc: 1,
+            first_sequence: 2,
+            timestamp: 3,
+            stamp: MonoTime::ZERO,
+            key: false,
+            packets_before: 4,
+            octets_before: 5,
+        };
+        PacketBatch::new(bytes, ends, about)
+    }
+
+    fn segments(lengths: &[usize]) -> Vec<(usize, usize)> {
+        batch(lengths).runs().iter().map(|run| (run.segment, run.segments())).collect()
+    }
+
+    #[test]
+    fn a_run_ends_with_a_shorter_packet_or_before_a_longer_one() {
+        assert_eq!(segments(&[]), []);
+        assert_eq!(segments(&[50, 1350, 1350, 1349, 1200, 1200]), [(50, 1), (1350, 3), (1200, 2)]);
+    }
+
+    #[test]
+    fn a_run_ends_at_64_segments_or_65_000_octets() {
+        assert_eq!(segments(&[100; 150]), [(100, 64), (100, 64), (100, 22)]);
+        assert_eq!(segments(&[1350; 50]), [(1350, 48), (1350, 2)]);
+    }
+
+    #[test]
+    fn each_channel_is_framed_once() {
+        let batch = batch(&[20, 12]);
+        let first = batch.interleaved(2).as_ptr();
+        let expected: Vec<u8> = [vec![b'$', 0, 0, 20], vec![0; 20], vec![b'$', 0, 0, 12], vec![1; 12]].concat();
+        assert_eq!(batch.interleaved(0), &expected);
+        assert_eq!(batch.interleaved(2)[24..28], [b'$', 2, 0, 12]);
+        assert_eq!(batch.interleaved(2).as_ptr(), first);
+        assert_eq!([0, 1, 2].map(|index| batch.interleaved_offset(index)), [0, 24, 40]);
+    }
+
+    #[test]
+    fn channels_asked_for_at_once_do_not_mix() {
+        let batch = batch(&[100; 20]);
+        std::thread::scope(|scope| {
+            for channel in (0..40).map(|index| index % 10) {
+                let batch = &batch;
+                scope.spawn(move || assert_eq!(batch.interleaved(channel)[..2], [b'$', channel]));
+            }
+        });
+    }
+
+    proptest! {
+        #[test]
+        fn runs_hold_every_packet_and_keep_the_rules(lengths in prop::collection::vec(13usize..1350, 0..300)) {
+            let batch = batch(&lengths);
+            let mut cut = Vec::new();
+            for run in batch.runs() {
+                prop_assert!(run.range.len() <= MAX_RUN_BYTES && run.segments() <= MAX_RUN_SEGMENTS);
+                cut.extend(batch.bytes()[run.range.clone()].chunks(run.segment));
+            }
+            prop_assert!(cut.iter().copied().eq(batch.packets()));
+            prop_assert_eq!(batch.packets().collect::<Vec<_>>().concat(), batch.bytes().to_vec());
+        }
+    }
+}
