@@ -3,6 +3,7 @@
 mod access_unit;
 mod choices;
 mod frame;
+pub mod h264;
 mod samples;
 mod track;
 

@@ -1,0 +1,99 @@
+//! Camera pictures to the planar 4:2:0 pictures that the encoder reads, in the stream's size.
+
+mod packed;
+mod scale;
+mod semi_planar;
+
+use super::jpeg::Decoder;
+use super::picture::{Canvas, Picture, check_plane};
+use crate::codec::CodecError;
+use crate::media::{PixelFormat, Plane, RawFrame, Size};
+use scale::Scaler;
+
+/// Converts, scales and letterboxes pictures of any format and size to I420 of one size. Where the format has less
+/// than the full range of values it stays so; JPEG's full range is brought to that of video (16 to 235).
+pub struct Converter {
+    target: Size,
+    /// The picture as I420 in the camera's size, or its chroma where the luma can stay where it is.
+    unpacked: Canvas,
+    scaled: Canvas,
+    scaler: Option<Scaler>,
+    jpeg: Option<Decoder>,
+}
+
+impl Converter {
+    /// For pictures of `target`, which is even in both directions.
+    pub fn new(target: Size) -> Self {
+        Self { target, unpacked: Canvas::default(), scaled: Canvas::default(), scaler: None, jpeg: None }
+    }
+
+    /// The picture as I420 of the target size: where it is that already, its own memory; else in a buffer that is kept
+    /// from one call to the next. Another shape gets black bars.
+    ///
+    /// # Errors
+    /// Planes that do not lie in the frame's buffer, and a JPEG that cannot be decoded or has another size than the
+    /// frame says. The next picture may be fine.
+    pub fn convert<'a>(&'a mut self, frame: &'a RawFrame) -> Result<Picture<'a>, CodecError> {
+        let (size, bytes) = (frame.size, frame.bytes());
+        if size.width == 0 || size.height == 0 {
+            return Err(CodecError(format!("a picture of {size}")));
+        }
+        let [luma, chroma, v] = frame.planes;
+        let sizes = Picture::plane_sizes(size);
+        let picture = match frame.format {
+            PixelFormat::I420 => Picture {
+                size,
+                planes: [plane(bytes, luma, sizes[0])?, plane(bytes, chroma, sizes[1])?, plane(bytes, v, sizes[2])?],
+                strides: [luma.stride, chroma.stride, v.stride],
+            },
+            PixelFormat::Nv12 => {
+                let y = plane(bytes, luma, sizes[0])?;
+                let uv = plane(bytes, chroma, (sizes[1].0 * 2, sizes[1].1))?;
+                self.unpacked.resize(size);
+                semi_planar::split(uv, chroma.stride, &mut self.unpacked, size);
+                let mut picture = self.unpacked.picture();
+                (picture.planes[0], picture.strides[0]) = (y, luma.stride);
+                picture
+            }
+            PixelFormat::Yuyv | PixelFormat::Uyvy => {
+                let packed = plane(bytes, luma, (sizes[1].0 * 4, sizes[0].1))?;
+                self.unpacked.resize(size);
+                match frame.format {
+                    PixelFormat::Yuyv => packed::yuyv(packed, luma.stride, &mut self.unpacked, size),
+                    _ => packed::uyvy(packed, luma.stride, &mut self.unpacked, size),
+                }
+                self.unpacked.picture()
+            }
+            PixelFormat::Mjpeg => {
+                let decoder = match &mut self.jpeg {
+                    Some(decoder) => decoder,
+                    none => none.insert(Decoder::new()?),
+                };
+                self.unpacked.resize(size);
+                decoder.decode(bytes, size, &mut self.unpacked)?;
+                self.unpacked.picture()
+            }
+        };
+        if size == self.target {
+            return Ok(picture);
+        }
+        let scaler = match &mut self.scaler {
+            Some(scaler) if scaler.source() == size => scaler,
+            other => {
+                // The bars may lie elsewhere now.
+                self.scaled = Canvas::default();
+                other.insert(Scaler::new(size, self.target))
+            }
+        };
+        self.scaled.resize(self.target);
+        scaler.scale(&picture, &mut self.scaled);
+        Ok(self.scaled.picture())
+    }
+}
+
+/// The bytes of one plane from its first pixel on, checked to hold all rows of `size`.
+fn plane(bytes: &[u8], plane: Plane, (width, height): (usize, usize)) -> Result<&[u8], CodecError> {
+    let bytes = bytes.get(plane.offset..).unwrap_or_default();
+    check_plane(bytes, plane.stride, width, height)?;
+    Ok(bytes)
+}

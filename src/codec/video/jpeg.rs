@@ -1,0 +1,93 @@
+//! MJPEG: each picture a JPEG of its own, decoded straight to planar YUV.
+
+mod sys;
+
+use super::picture::{Canvas, Picture};
+use crate::codec::CodecError;
+use crate::media::Size;
+use std::iter;
+
+/// Decodes JPEG pictures of any subsampling, those without Huffman tables too, as webcams send them.
+pub struct Decoder {
+    raw: sys::Decompressor,
+    planes: sys::Planes,
+}
+
+impl Decoder {
+    pub fn new() -> Result<Self, CodecError> {
+        Ok(Self { raw: sys::Decompressor::new()?, planes: sys::Planes::default() })
+    }
+
+    /// Decodes into `into`, which has the size `expected`, and brings JPEG's full range to that of video. A picture
+    /// with damage that the decoder can go over is as good as it gets, not an error: many cameras leave stray bytes.
+    ///
+    /// # Errors
+    /// What is no JPEG of a colour or grey picture of that size.
+    pub fn decode(&mut self, jpeg: &[u8], expected: Size, into: &mut Canvas) -> Result<(), CodecError> {
+        self.raw.decode(jpeg, expected, &mut self.planes)?;
+        let [(width, height), (chroma_width, chroma_height), _] = Picture::plane_sizes(expected);
+        let (across, down) = (self.planes.across, self.planes.down);
+        let [y, u, v] = &mut into.planes;
+        for row in 0..height {
+            let source = &self.planes.bytes[0][row * self.planes.strides[0]..];
+            for (to, from) in y[row * width..][..width].iter_mut().zip(source) {
+                *to = video_luma(*from);
+            }
+        }
+        for (plane, target) in iter::zip(1.., [u, v]) {
+            if self.planes.grey {
+                target.fill(128);
+                continue;
+            }
+            let (bytes, stride) = (&self.planes.bytes[plane], self.planes.strides[plane]);
+            let last = height.div_ceil(down) - 1;
+            for y in 0..chroma_height {
+                // The rows of the JPEG's chroma that lie on luma rows 2y and 2y+1.
+                let upper = &bytes[(y * 2 / down).min(last) * stride..][..stride];
+                let lower = &bytes[((y * 2 + 1) / down).min(last) * stride..][..stride];
+                chroma_row(upper, lower, across, &mut target[y * chroma_width..][..chroma_width]);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One row at half the width of the luma from two rows that have one value for each `across` pixels.
+fn chroma_row(upper: &[u8], lower: &[u8], across: usize, into: &mut [u8]) {
+    let mean = |a: &u8, b: &u8| ((u16::from(*a) + u16::from(*b) + 1) >> 1) as u8;
+    match across {
+        1 => {
+            let (upper_pairs, upper_last) = upper.as_chunks::<2>();
+            let (lower_pairs, _) = lower.as_chunks::<2>();
+            let odd = into.len() > upper_pairs.len();
+            for ((to, a), b) in into.iter_mut().zip(upper_pairs).zip(lower_pairs) {
+                let (a, b) = (u16::from_le_bytes(*a), u16::from_le_bytes(*b));
+                *to = video_chroma((((a & 0xff) + (a >> 8) + (b & 0xff) + (b >> 8) + 2) >> 2) as u8);
+            }
+            if let (true, Some(to), [a], Some(b)) = (odd, into.last_mut(), upper_last, lower.last()) {
+                *to = video_chroma(mean(a, b));
+            }
+        }
+        2 => {
+            for ((to, a), b) in into.iter_mut().zip(upper).zip(lower) {
+                *to = video_chroma(mean(a, b));
+            }
+        }
+        _ => {
+            for (x, to) in into.iter_mut().enumerate() {
+                let x = x * 2 / across;
+                *to = video_chroma(mean(&upper[x], &lower[x]));
+            }
+        }
+    }
+}
+
+/// 0..255 to 16..235 (ITU-T T.871 §7 to ITU-R BT.601 §2.5.3), within 0.2 and in 16 bits, so that it vectorises well.
+fn video_luma(full: u8) -> u8 {
+    (((u16::from(full) * 220 + 128) >> 8) + 16) as u8
+}
+
+/// 0..255 to 16..240 around 128.
+fn video_chroma(full: u8) -> u8 {
+    ((u16::from(full) * 225 + 4096) >> 8) as u8
+}
