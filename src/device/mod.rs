@@ -1,6 +1,14 @@
 //! Cameras and microphones: V4L2, ALSA, test pattern and tone. A device that fails ends with an error; whoever
 //! supervises it opens it again.
 
+mod canvas;
+pub mod hotplug;
+pub mod list;
+mod pace;
+pub mod pattern;
+pub mod slate;
+pub mod v4l2;
+
 use crate::media::{FrameRate, PixelFormat, RawFrame, SampleBlock, Scene, Size, Tone};
 use std::{fmt, time::Duration};
 
@@ -16,6 +24,17 @@ pub trait Camera: Send {
 
     /// Pictures that the device or this side lost since the start.
     fn dropped(&self) -> u64;
+}
+
+/// Opens the camera that `wish` names.
+///
+/// # Errors
+/// It is absent, ambiguous, in use or no camera.
+pub fn open_camera(wish: &CameraWish) -> Result<Box<dyn Camera>, DeviceError> {
+    Ok(match wish.device.as_str() {
+        "test" => Box::new(pattern::TestPattern::open(wish)?),
+        _ => Box::new(v4l2::open(wish)?),
+    })
 }
 
 /// What was negotiated with a camera.

@@ -1,1 +1,4 @@
-//! What a running server says of itself.
+//! What a running server says of itself, and how it is told to reload.
+
+pub mod control;
+pub mod status;

@@ -1,1 +1,56 @@
 //! The shell of sockets: workers, viewers, TCP and UDP.
+//!
+//! A worker is one thread with a tokio runtime of its own. It owns its connections, sessions and viewers whole, in one
+//! `State` that its tasks borrow for the length of one step and never across an await:
+//!
+//! - per TCP connection one task that waits for its socket and feeds the RTSP machine;
+//! - per UDP viewer's socket one that waits for receiver reports;
+//! - one that fetches batches from the [`Inbox`](crate::stream::Inbox), puts them into the rings and sends to all
+//!   viewers, yielding after a millisecond;
+//! - one for time-outs.
+
+mod access;
+mod asks;
+mod clients;
+mod cursor;
+mod feedback;
+mod link;
+mod media;
+mod pacer;
+mod play;
+mod ports;
+mod reports;
+mod ring;
+mod state;
+mod status;
+mod sys;
+mod udp;
+mod viewer;
+mod worker;
+
+pub use access::{Access, AccessRules};
+pub use status::{TransportName, ViewerStatus};
+pub use udp::PortPair;
+pub use worker::{Settings, Worker};
+
+use crate::stream::Hub;
+use std::sync::Arc;
+
+/// What a worker serves. A new table replaces the old one whole.
+#[derive(Clone, Default)]
+pub struct Table {
+    pub streams: Vec<TableEntry>,
+}
+
+/// A stream and its names.
+#[derive(Clone)]
+pub struct TableEntry {
+    pub hub: Arc<Hub>,
+    /// Further paths, with leading slash, perhaps with a query.
+    pub aliases: Vec<String>,
+    /// Never begin from a key frame older than 250 ms.
+    pub fresh: bool,
+    /// What it shows, and at which configured bitrate (bit/s): `?bitrate=` chooses among the streams of one camera.
+    pub camera: Option<String>,
+    pub bitrate: u32,
+}

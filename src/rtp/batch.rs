@@ -31,6 +31,7 @@ pub(super) struct About {
     pub first_sequence: u16,
     /// Of the first packet.
     pub timestamp: u32,
+    pub next_timestamp: u32,
     pub stamp: MonoTime,
     pub key: bool,
     pub packets_before: u32,
@@ -104,6 +105,11 @@ impl PacketBatch {
     /// The RTP timestamp of the first packet. Those of a picture are all equal, sound counts on from it.
     pub fn timestamp(&self) -> u32 {
         self.about.timestamp
+    }
+
+    /// Sound: the RTP timestamp that the next batch will have if no gap comes between.
+    pub fn next_timestamp(&self) -> u32 {
+        self.about.next_timestamp
     }
 
     /// When the picture, or the first sample, was taken.

@@ -83,6 +83,7 @@ impl Packetizer {
             ssrc: self.ssrc,
             first_sequence: self.sequence,
             timestamp: writer.first_timestamp.unwrap_or_else(|| self.timeline.clock().timestamp(unit.stamp)),
+            next_timestamp: self.timeline.next(),
             stamp: unit.stamp,
             key: unit.key,
             packets_before: self.packets,

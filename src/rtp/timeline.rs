@@ -42,6 +42,11 @@ impl Timeline {
         (self.wrapped(ticks), gap)
     }
 
+    /// The timestamp that sound without gap goes on with.
+    pub fn next(&self) -> u32 {
+        self.wrapped(self.last.map_or(0, |(_, end)| end))
+    }
+
     fn rising(&self, ticks: u64) -> u64 {
         self.last.map_or(ticks, |(start, _)| ticks.max(start + 1))
     }

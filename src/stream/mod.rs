@@ -1,1 +1,25 @@
-//! One live stream: supervised source, encoder thread, packetizers, hub, key-frame policy.
+//! One live stream: supervised sources, the encoder thread, packetizers, the hub, the key-frame policy.
+//!
+//! A camera thread puts frames into the [`Mailbox`] of every encoder fed from it; an encoder thread converts, encodes
+//! and packetizes and hands the batch to its stream's [`Hub`], which hands it to every network worker. Whoever watches
+//! holds a [`Watch`] on the hub; sources and encoders run while somebody does.
+
+mod camera;
+mod demand;
+mod encoder;
+mod hub;
+mod keyframe;
+mod mailbox;
+mod meter;
+//MIC mod microphone;
+mod pace;
+mod timeline;
+
+pub use camera::{CameraSource, SourceFrame, SourceState};
+pub use demand::{Demand, Watch};
+pub use encoder::{VideoEncoder, VideoSettings};
+pub use hub::{Delivery, Hub, HubTrack, Inbox};
+pub use keyframe::{KeyframeAnswer, KeyframeBudget};
+pub use mailbox::{Mailbox, Taken};
+pub use meter::{Meter, Rates};
+//MIC pub use microphone::{MicrophoneSource, SoundOutput};

@@ -1,0 +1,446 @@
+//! From a document to a [`Config`]: which keys there are, how each is written, and what contradicts what.
+
+use super::{
+    digests, forms,
+    forms::{Form, Shape},
+    schema::*,
+    section::{Findings, Section},
+};
+use crate::media::{AudioCodec, H264Profile, PixelFormat, Scene, Size, Tone};
+use std::{collections::HashMap, time::Duration};
+use toml::{Spanned, de::DeTable};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// What is in the way of a password in clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secrecy {
+    Private,
+    /// The file can be read by "other".
+    Open,
+}
+
+/// The config that `document` holds, good if `findings` then has no errors.
+pub(super) fn config(document: &DeTable<'_>, secrecy: Secrecy, findings: &Findings) -> Config {
+    let mut root = Section::root(findings, document);
+    let server = server(root.section("server"));
+    let tls = tls(root.section("tls"));
+    let cameras: Vec<_> =
+        root.named_sections("camera").into_iter().map(|(name, section)| camera(&name, section)).collect();
+    let microphones: Vec<_> =
+        root.named_sections("microphone").into_iter().map(|(name, section)| microphone(&name, section)).collect();
+    let sections = root.named_sections("stream");
+    let mut paths = HashMap::new();
+    for (name, section) in &sections {
+        stream_name(name, section);
+        paths.insert(format!("/{}", name.get_ref()), name.get_ref().clone());
+    }
+    let streams: Vec<_> = sections
+        .into_iter()
+        .map(|(name, section)| stream(name.into_inner(), section, &cameras, &microphones, &mut paths))
+        .collect();
+    let mut users: Vec<UserConfig> = vec![];
+    for section in root.repeated_sections("user") {
+        users.extend(user(section, server.digest, secrecy, &streams, &users));
+    }
+    root.finish();
+    Config { server, tls, cameras, microphones, streams, users }
+}
+
+/// Every key there is, dotted, with `NAME` for names that the user gives.
+pub(super) fn keys() -> Vec<(String, Shape)> {
+    const ONE_OF_EACH: &str = "[camera.NAME]\n[microphone.NAME]\n[stream.NAME]\n[[user]]\nname = 'NAME'";
+    let findings = Findings::default();
+    let document = DeTable::parse(ONE_OF_EACH).expect("the text above is TOML");
+    config(document.get_ref(), Secrecy::Private, &findings);
+    let (_, mut keys) = findings.into_parts();
+    keys.sort_by(|(a, _), (b, _)| a.cmp(b));
+    keys.dedup();
+    keys
+}
+
+fn server(mut s: Section<'_, '_>) -> Server {
+    let default = Server::default();
+    let listen = s.set("listen", forms::socket_address(), default.listen);
+    if listen.is_empty() {
+        s.refuse_key("listen", "nothing to listen on", "at least one ADDRESS:PORT");
+    }
+    if !s.set("listen_tls", forms::socket_address(), vec![]).is_empty() {
+        s.refuse_key("listen_tls", "is not in this version", "the default []");
+    }
+    let server = Server {
+        listen,
+        listen_tls: vec![],
+        udp_ports: s.or("udp_ports", forms::port_pair(), default.udp_ports),
+        transports: transports(&mut s),
+        session_timeout: s.or("session_timeout", forms::duration(SECOND..=HOUR), default.session_timeout),
+        packet_size: s.or("packet_size", whole(256..=8952), default.packet_size),
+        digest: s.or("digest", forms::choice(&[("md5", Digest::Md5), ("sha256", Digest::Sha256)], &[]), default.digest),
+        anonymous: s.or("anonymous", forms::boolean(), default.anonymous),
+        allow: s.set("allow", forms::network(), vec![]),
+        deny: s.set("deny", forms::network(), vec![]),
+        max_connections: s.or("max_connections", whole(1..=100_000), default.max_connections),
+        max_connections_per_address: s.or(
+            "max_connections_per_address",
+            whole(1..=100_000),
+            default.max_connections_per_address,
+        ),
+        lockout: lockout(s.section("lockout")),
+        state_dir: s.optional("state_dir", forms::absolute_path()),
+        control_socket: s.optional("control_socket", socket_path()),
+        audit_file: s.not_yet("audit_file", forms::optional(forms::absolute_path()), None, "\"\""),
+        metrics: s.not_yet("metrics", forms::optional(forms::socket_address()), None, "\"\""),
+    };
+    if server.session_timeout.subsec_nanos() != 0 {
+        s.refuse_key("session_timeout", "is no whole number of seconds", "whole seconds, as clients are told it so");
+    }
+    s.finish();
+    server
+}
+
+/// All of them, which is the default, or those that are there already.
+fn transports(s: &mut Section<'_, '_>) -> Vec<Transport> {
+    const WORDS: &[(&str, Transport)] = &[
+        ("udp", Transport::Udp),
+        ("tcp", Transport::Tcp),
+        ("http", Transport::Http),
+        ("websocket", Transport::WebSocket),
+        ("multicast", Transport::Multicast),
+    ];
+    let transports = s.set("transports", forms::choice(WORDS, &[]), Transport::ALL.to_vec());
+    if transports.is_empty() {
+        s.refuse_key("transports", "none is left", "at least one of \"udp\" and \"tcp\"");
+    }
+    let all = Transport::ALL.iter().all(|transport| transports.contains(transport));
+    for (word, transport) in &WORDS[2..] {
+        if !all && transports.contains(transport) {
+            let wrong = format!("{word:?} is not in this version");
+            s.refuse_key("transports", wrong, "some of \"udp\" and \"tcp\", or the default list whole");
+        }
+    }
+    transports
+}
+
+fn lockout(mut s: Section<'_, '_>) -> Lockout {
+    let default = Lockout::default();
+    let day = 24 * HOUR;
+    let lockout = Lockout {
+        failures: s.or("failures", whole(0..=1000), default.failures),
+        within: s.or("within", forms::duration(SECOND..=day), default.within),
+        duration: s.or("for", forms::duration(SECOND..=day), default.duration),
+    };
+    s.finish();
+    lockout
+}
+
+fn tls(mut s: Section<'_, '_>) -> Tls {
+    for key in ["cert", "key"] {
+        if s.optional(key, forms::absolute_path()).is_some() {
+            s.refuse_key(key, "is not in this version", "no [tls] table");
+        }
+    }
+    s.finish();
+    Tls::default()
+}
+
+fn camera(name: &Spanned<String>, mut s: Section<'_, '_>) -> CameraConfig {
+    device_name(name, &s);
+    let form = forms::text("a bus path, serial, card name, /dev/videoN, or \"test\" (`eyrie devices` lists them)");
+    let device = s.required("device", form).unwrap_or_default();
+    let default = CameraConfig::new(name.get_ref(), device);
+    let smallest = if default.device == "test" { Size::new(160, 120) } else { Size::new(16, 16) };
+    const FORMATS: &[(&str, Option<PixelFormat>)] = &[
+        ("auto", None),
+        ("yuyv", Some(PixelFormat::Yuyv)),
+        ("uyvy", Some(PixelFormat::Uyvy)),
+        ("nv12", Some(PixelFormat::Nv12)),
+        ("yu12", Some(PixelFormat::I420)),
+        ("mjpeg", Some(PixelFormat::Mjpeg)),
+    ];
+    const FLIPS: &[(&str, Flip)] =
+        &[("none", Flip::None), ("horizontal", Flip::Horizontal), ("vertical", Flip::Vertical)];
+    let scene = s.optional("scene", forms::choice(&[("bars", Scene::Bars), ("busy", Scene::Busy)], &[]));
+    if scene.is_some() {
+        only_for_test("scene", &default.device, &s);
+    }
+    let camera = CameraConfig {
+        size: s.or("size", forms::size(smallest), default.size),
+        fps: s.or("fps", forms::frame_rate(), default.fps),
+        format: s.or("format", forms::choice(FORMATS, &["rgb24", "h264"]), default.format),
+        rotate: s.not_yet("rotate", whole(0..=270), default.rotate, "0"),
+        flip: s.not_yet("flip", forms::choice(FLIPS, &[]), default.flip, "\"none\""),
+        controls: s.entries("controls", forms::control()),
+        scene: scene.unwrap_or_default(),
+        ..default
+    };
+    if camera.device == "test" && !camera.controls.is_empty() {
+        s.refuse_key("controls", "the test pattern has none", "a real camera as `device`, or no controls");
+    }
+    s.finish();
+    camera
+}
+
+fn microphone(name: &Spanned<String>, mut s: Section<'_, '_>) -> MicrophoneConfig {
+    device_name(name, &s);
+    let form = forms::text("an ALSA name, a card's name, or \"test\" (`eyrie devices` lists them)");
+    let device = s.required("device", form).unwrap_or_default();
+    let tone = s.optional("tone", forms::choice(&[("beep", Tone::Beep), ("continuous", Tone::Continuous)], &[]));
+    if tone.is_some() {
+        only_for_test("tone", &device, &s);
+    }
+    let default = MicrophoneConfig::new(name.get_ref(), device);
+    let microphone = MicrophoneConfig {
+        rate: s.or("rate", whole(8000..=192_000), default.rate),
+        channels: s.or("channels", whole(1..=8), default.channels),
+        gain: s.not_yet("gain", forms::decibels(), default.gain, "\"0dB\""),
+        mute: s.not_yet("mute", forms::boolean(), default.mute, "false"),
+        tone: tone.unwrap_or_default(),
+        ..default
+    };
+    s.finish();
+    microphone
+}
+
+fn only_for_test(key: &str, device: &str, s: &Section<'_, '_>) {
+    if device != "test" {
+        s.refuse_key(key, "a real device has none", "device = \"test\" beside it");
+    }
+}
+
+fn stream(
+    name: String,
+    mut s: Section<'_, '_>,
+    cameras: &[CameraConfig],
+    microphones: &[MicrophoneConfig],
+    paths: &mut HashMap<String, String>,
+) -> StreamConfig {
+    let default = StreamConfig::new(name);
+    let stream = StreamConfig {
+        video: video(s.section("video"), cameras),
+        audio: audio(s.section("audio"), microphones),
+        aliases: aliases(&default.name, &mut s, paths),
+        start: s.or("start", forms::choice(&[("fast", Start::Fast), ("fresh", Start::Fresh)], &[]), default.start),
+        on_demand: s.or("on_demand", forms::boolean(), default.on_demand),
+        overlay: s.not_yet("overlay", forms::boolean(), default.overlay, "false"),
+        srtp: s.not_yet("srtp", forms::boolean(), default.srtp, "false"),
+        max_viewers: s.not_yet("max_viewers", whole(0..=100_000), default.max_viewers, "0"),
+        relay: s.not_yet("relay", forms::optional(forms::text("an rtsp:// URL")), None, "\"\""),
+        dscp: s.not_yet("dscp", whole(0..=63), default.dscp, "0"),
+        multicast: multicast(s.section("multicast")),
+        ..default
+    };
+    for key in ["allow", "deny"] {
+        if !s.set(key, forms::network(), vec![]).is_empty() {
+            s.refuse_key(key, "is not in this version", "the default [], and [server]'s list for all streams");
+        }
+    }
+    if stream.video.is_none() && stream.audio.is_none() {
+        s.refuse("has neither video nor audio", "video = { from = CAMERA }, or audio = { from = MICROPHONE }");
+    }
+    s.finish();
+    stream
+}
+
+fn video(mut s: Section<'_, '_>, cameras: &[CameraConfig]) -> Option<VideoConfig> {
+    const PROFILES: &[(&str, H264Profile)] =
+        &[("baseline", H264Profile::Baseline), ("main", H264Profile::Main), ("high", H264Profile::High)];
+    const ENCODERS: &[(&str, EncoderChoice)] = &[("auto", EncoderChoice::Auto), ("openh264", EncoderChoice::OpenH264)];
+    let names: Vec<_> = cameras.iter().map(|camera| camera.name.as_str()).collect();
+    let default = VideoConfig::new(from(&mut s, "camera", &names).unwrap_or_default());
+    let video = VideoConfig {
+        codec: s.or("codec", forms::choice(&[("h264", VideoCodec::H264)], &["copy"]), default.codec),
+        size: s.optional("size", forms::size(Size::new(64, 48))),
+        fps: s.optional("fps", forms::frame_rate()),
+        bitrate: s.or("bitrate", forms::bitrate(), default.bitrate),
+        gop: s.or("gop", forms::duration(SECOND / 10..=60 * SECOND), default.gop),
+        profile: s.or("profile", forms::choice(PROFILES, &[]), default.profile),
+        slices: s.or("slices", slices(), default.slices),
+        encoder: s.or("encoder", forms::choice(ENCODERS, &["m2m"]), default.encoder),
+        frame_skip: s.or("frame_skip", forms::boolean(), default.frame_skip),
+        adapt: s.not_yet("adapt", forms::boolean(), default.adapt, "false"),
+        bitrate_min: s.or("bitrate_min", forms::bitrate(), default.bitrate_min),
+        bitrate_max: s.or("bitrate_max", forms::bitrate(), default.bitrate_max),
+        ..default
+    };
+    if video.bitrate_min > video.bitrate_max {
+        let wrong = format!("{} is above bitrate_max, {}", video.bitrate_min, video.bitrate_max);
+        s.refuse_key("bitrate_min", wrong, "bitrate_min not above bitrate_max");
+    }
+    let present = s.is_present();
+    s.finish();
+    present.then_some(video)
+}
+
+fn audio(mut s: Section<'_, '_>, microphones: &[MicrophoneConfig]) -> Option<AudioConfig> {
+    const CODECS: &[(&str, AudioCodec)] =
+        &[("pcmu", AudioCodec::Pcmu), ("pcma", AudioCodec::Pcma), ("l16", AudioCodec::L16), ("opus", AudioCodec::Opus)];
+    let names: Vec<_> = microphones.iter().map(|microphone| microphone.name.as_str()).collect();
+    let default = AudioConfig::new(from(&mut s, "microphone", &names).unwrap_or_default());
+    let audio = AudioConfig { codec: s.or("codec", forms::choice(CODECS, &["aac"]), default.codec), ..default };
+    let channels =
+        microphones.iter().find(|microphone| microphone.name == audio.from).map_or(1, |found| found.channels);
+    if channels > 2 && matches!(audio.codec, AudioCodec::L16 | AudioCodec::Opus) {
+        let wrong = format!("this codec carries one or two channels, the microphone has {channels}");
+        s.refuse_key("codec", wrong, format!("channels = 2 in [microphone.{}], or \"pcmu\"", audio.from));
+    }
+    let present = s.is_present();
+    s.finish();
+    present.then_some(audio)
+}
+
+/// The camera or microphone that a track comes from.
+fn from(s: &mut Section<'_, '_>, kind: &str, names: &[&str]) -> Option<String> {
+    let there_are = match names {
+        [] => format!("a [{kind}.NAME] of that name"),
+        _ => forms::one_of(names.iter().map(|name| format!("{name:?}"))),
+    };
+    let form = forms::text(&there_are);
+    let from = if s.is_present() { s.required("from", form)? } else { s.optional("from", form)? };
+    if !names.contains(&from.as_str()) {
+        let meant = forms::nearest(&from, names.iter().copied());
+        let meant = meant.map_or(String::new(), |name| format!(", did you mean {name:?}?"));
+        s.refuse_key("from", format!("no {kind} is named {from:?}{meant}"), there_are);
+    }
+    Some(from)
+}
+
+fn aliases(stream: &str, s: &mut Section<'_, '_>, paths: &mut HashMap<String, String>) -> Vec<String> {
+    let form = forms::text("a URL's path, such as \"/Streaming/Channels/101\"");
+    let aliases = s.set("aliases", form, vec![]);
+    for alias in &aliases {
+        let printable = alias.bytes().all(|byte| byte.is_ascii_graphic() && !br#""<>\^`{|}#"#.contains(&byte));
+        if !alias.starts_with('/') || alias.len() == 1 || !printable || alias.contains("trackID=") {
+            s.refuse_key(
+                "aliases",
+                format!("{alias:?} is no path of a URL"),
+                "each such as \"/Streaming/Channels/101\"",
+            );
+        } else if let Some(other) = paths.insert(alias.trim_end_matches('/').to_owned(), stream.to_owned()) {
+            s.refuse_key("aliases", format!("{alias:?} is already stream {other:?}"), "each path once");
+        }
+    }
+    aliases
+}
+
+fn multicast(mut s: Section<'_, '_>) -> Option<Multicast> {
+    s.optional("address", forms::text("a multicast address, such as \"239.255.12.1\""));
+    s.optional("port", forms::integer(1..=65532));
+    s.optional("ttl", forms::integer(1..=255));
+    if s.is_present() {
+        s.refuse("is not in this version", "no multicast");
+    }
+    s.finish();
+    None
+}
+
+fn user(
+    mut s: Section<'_, '_>,
+    digest: Digest,
+    secrecy: Secrecy,
+    streams: &[StreamConfig],
+    others: &[UserConfig],
+) -> Option<UserConfig> {
+    let name = s.required("name", forms::text(USER_NAME)).unwrap_or_default();
+    if !name.is_empty() && !is_user_name(&name) {
+        s.refuse_key("name", format!("{name:?} cannot be a user's name"), USER_NAME);
+    }
+    if !name.is_empty() && others.iter().any(|other| other.name == name) {
+        s.refuse_key("name", format!("there already is a user {name:?}"), "each user once");
+    }
+    let mut md5 = s.optional("md5", forms::hex());
+    let mut sha256 = s.optional("sha256", forms::hex());
+    if let Some(password) = s.optional("password", forms::secret()) {
+        if secrecy == Secrecy::Open {
+            let expected =
+                "a file that \"other\" cannot read (chmod o= FILE), or the digests that `eyrie passwd` prints";
+            s.refuse_key("password", "stands in a file that everybody can read", expected);
+        }
+        if md5.is_some() || sha256.is_some() {
+            s.refuse_key("password", "stands beside a digest", "either the password or the digests");
+        }
+        let (of_md5, of_sha256) = digests(&name, &password);
+        (md5, sha256) = (Some(of_md5), Some(of_sha256));
+    }
+    let role = s.or(
+        "role",
+        forms::choice(&[("view", Role::View), ("talk", Role::Talk), ("admin", Role::Admin)], &[]),
+        Role::View,
+    );
+    let user = UserConfig { md5, sha256, role, streams: user_streams(&mut s, streams), name };
+    match (digest, md5, sha256) {
+        (_, None, None) => s.refuse("has no password", "md5 and sha256 as `eyrie passwd NAME` prints them"),
+        (Digest::Md5, None, _) => s.refuse("has no md5", "md5, as server.digest = \"md5\" asks for it"),
+        (Digest::Sha256, _, None) => s.refuse("has no sha256", "sha256, as server.digest = \"sha256\" asks for it"),
+        _ => {}
+    }
+    s.finish();
+    Some(user)
+}
+
+/// Which streams a user may see: all, or those named, which there must be.
+fn user_streams(s: &mut Section<'_, '_>, streams: &[StreamConfig]) -> Vec<String> {
+    let names = s.set("streams", forms::text("\"*\" or the name of a stream"), vec!["*".to_owned()]);
+    let known: Vec<_> = streams.iter().map(|stream| stream.name.as_str()).collect();
+    // The built-in streams are as many as there are cameras.
+    let numbered = |n: &str| n.is_empty() || n.parse::<u32>().is_ok_and(|n| n >= 2);
+    let built_in = |name: &str| name == "sub" || name.strip_prefix("main").is_some_and(numbered);
+    for name in &names {
+        let there = if streams.is_empty() { built_in(name) } else { known.contains(&name.as_str()) };
+        if name != "*" && !there {
+            let meant = forms::nearest(name, known.iter().copied());
+            let meant = meant.map_or(String::new(), |name| format!(", did you mean {name:?}?"));
+            let expected = forms::one_of(std::iter::once(&"*").chain(&known).map(|name| format!("{name:?}")));
+            s.refuse_key("streams", format!("no stream is named {name:?}{meant}"), expected);
+        }
+    }
+    names
+}
+
+const USER_NAME: &str = "a name of 1 to 64 characters without `:`, `\"` and `\\`";
+
+/// Whether a digest can be made for that name (RFC 7616 §3.4.4) and a URL be written with it.
+pub fn is_user_name(name: &str) -> bool {
+    forms::is_plain(name) && name.chars().count() <= 64 && !name.contains([':', '"', '\\'])
+}
+
+/// Cameras and microphones are called by any name that fits into a line.
+fn device_name(name: &Spanned<String>, s: &Section<'_, '_>) {
+    if !forms::is_plain(name.get_ref()) || name.get_ref().chars().count() > 64 {
+        s.refuse("cannot be a name", "1 to 64 characters");
+    }
+}
+
+/// Streams are called by a piece of their URL (RFC 3986 §2.3, unreserved).
+fn stream_name(name: &Spanned<String>, s: &Section<'_, '_>) {
+    let name = name.get_ref();
+    let unreserved = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte));
+    if !unreserved || !(1..=64).contains(&name.len()) || name.bytes().all(|byte| byte == b'.') {
+        s.refuse("cannot be the path of a URL", "1 to 64 of A-Z a-z 0-9 - _ . ~");
+    }
+}
+
+/// `"auto"` is None.
+fn slices() -> Form<Option<u32>> {
+    let number = forms::integer(1..=16);
+    Form::new(Shape::TextOrNumber, "\"auto\" or a number from 1 to 16", move |value| match value.as_str() {
+        Some("auto") => Ok(None),
+        _ => number.read(value).map(|slices| Some(slices as u32)),
+    })
+}
+
+/// A whole number of whichever type the field has; `range` fits into it.
+fn whole<N: TryFrom<i64> + 'static>(range: std::ops::RangeInclusive<i64>) -> Form<N> {
+    forms::integer(range).map(|number| N::try_from(number).ok().expect("the range fits the type"))
+}
+
+fn socket_path() -> Form<std::path::PathBuf> {
+    /// `sun_path` without its final zero (unix(7)), less what the name beside it needs while it is made.
+    const LONGEST: usize = 100;
+    let form = forms::absolute_path();
+    Form::new(Shape::Text, "an absolute path of at most 100 bytes", move |value| {
+        form.read(value).and_then(|path| {
+            if path.as_os_str().len() <= LONGEST { Ok(path) } else { Err("is too long for a socket".into()) }
+        })
+    })
+}

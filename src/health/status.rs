@@ -1,0 +1,135 @@
+//! What `eyrie status --json` says. A field that is unknown is null, never left out.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub uptime_s: u64,
+    pub clock: Clock,
+    pub streams: Vec<StreamStatus>,
+    pub cameras: Vec<DeviceStatus>,
+    pub microphones: Vec<DeviceStatus>,
+}
+
+/// Whether the system clock is known to be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    Synced,
+    Unsynced,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Nothing has come yet.
+    Starting,
+    Live,
+    /// The slate or silence stands in for a device that is away.
+    NoSignal,
+    /// Nobody watches what runs on demand.
+    Idle,
+}
+
+impl State {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Live => "live",
+            Self::NoSignal => "no-signal",
+            Self::Idle => "idle",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamStatus {
+    pub name: String,
+    pub state: State,
+    /// Of the encoded picture, in pixels.
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    /// Measured.
+    pub fps: Option<f64>,
+    /// Measured, in bit/s.
+    pub bitrate: Option<u64>,
+    /// Since the start.
+    pub keyframes: Option<u64>,
+    pub viewers: Vec<ViewerStatus>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ViewerStatus {
+    pub address: String,
+    /// `udp`, `tcp`, `http`, `websocket` or `multicast`, with `+tls`, `+srtp`.
+    pub transport: String,
+    /// None: anonymous.
+    pub user: Option<String>,
+    /// Since PLAY.
+    pub seconds: u64,
+    pub bytes: u64,
+    /// Access units that were left out for this viewer.
+    pub dropped: u64,
+    /// Packets that the viewer reported lost.
+    pub lost: Option<u64>,
+    pub jitter_ms: Option<f64>,
+    pub rtt_ms: Option<f64>,
+}
+
+/// A camera or a microphone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceStatus {
+    pub name: String,
+    pub state: State,
+    /// Why it is not live.
+    pub reason: Option<String>,
+    /// Pictures, or overruns of a microphone, lost since the start.
+    pub drops: Option<u64>,
+    /// How often it was opened again.
+    pub reopened: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_is_null() {
+        let stream = StreamStatus {
+            name: "main".into(),
+            state: State::NoSignal,
+            width: None,
+            height: None,
+            fps: None,
+            bitrate: Some(2_000_000),
+            keyframes: None,
+            viewers: vec![ViewerStatus {
+                address: "192.168.1.7:50000".into(),
+                transport: "udp".into(),
+                user: None,
+                seconds: 3,
+                bytes: 10,
+                dropped: 0,
+                lost: None,
+                jitter_ms: None,
+                rtt_ms: None,
+            }],
+        };
+        let status = Status {
+            version: "0.1.0".into(),
+            uptime_s: 3,
+            clock: Clock::Unsynced,
+            streams: vec![stream],
+            cameras: vec![],
+            microphones: vec![],
+        };
+        let json = serde_json::to_string(&status).unwrap();
+        assert_eq!(
+            json,
+            r#"{"version":"0.1.0","uptime_s":3,"clock":"unsynced","streams":[{"name":"main","state":"no-signal","width":null,"height":null,"fps":null,"bitrate":2000000,"keyframes":null,"viewers":[{"address":"192.168.1.7:50000","transport":"udp","user":null,"seconds":3,"bytes":10,"dropped":0,"lost":null,"jitter_ms":null,"rtt_ms":null}]}],"cameras":[],"microphones":[]}"#
+        );
+        assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
+        assert_eq!(serde_json::to_value(State::NoSignal).unwrap(), State::NoSignal.as_str());
+    }
+}

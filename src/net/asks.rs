@@ -1,0 +1,281 @@
+//! What the RTSP machines ask, answered from the access rules and the hubs.
+
+use super::{
+    access::Login,
+    cursor::Cursor,
+    state::State,
+    viewer::{InterleavedOutlet, Outlet, UdpOutlet, Viewer, ViewerTrack},
+};
+use crate::{
+    media::TrackFormat,
+    rtsp::{
+        Accepted, Answer, Ask, AskId, ConnectionId, DescribedTrack, Description, Input, Refusal, SessionId, StreamInfo,
+        StreamTarget, TrackInfo, TransportOffer,
+    },
+    stream::Hub,
+    time::MonoTime,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::task::spawn_local;
+
+/// How long DESCRIBE waits for a stream's parameter sets; then 503.
+const DESCRIBE_WAIT: Duration = Duration::from_secs(5);
+/// Assumed where the rate is not known.
+const FRAME_INTERVAL: Duration = Duration::from_millis(33);
+
+impl State {
+    /// The answer, or None if it comes later. Sessions whose PLAY is answered hereby are added to `starting`.
+    pub fn answer(
+        &mut self,
+        connection: ConnectionId,
+        id: AskId,
+        ask: Ask,
+        starting: &mut Vec<(SessionId, Cursor)>,
+        now: MonoTime,
+    ) -> Option<Answer> {
+        match ask {
+            Ask::Authorize { method, url, target, authorization } => {
+                let address = self.peers.get(&connection)?.address.ip();
+                let (method, authorization) = (method.as_str(), authorization.as_deref());
+                let login = Login { address, connection, method, url: &url, authorization };
+                Some(self.authorize(&login, target.as_ref(), now))
+            }
+            Ask::Describe { stream, .. } => self.describe(connection, id, &stream),
+            Ask::Setup { session, stream, track, user, transports } => {
+                Some(self.set_up(connection, session, &stream, track, user.as_deref(), &transports, now))
+            }
+            Ask::Play { session } => self.play(connection, id, session, starting, now),
+            Ask::Pause { session } => {
+                self.waiting.retain(|waiting| waiting.session != session);
+                if let Some(viewer) = self.viewers.get_mut(&session) {
+                    viewer.pause();
+                }
+                Some(Answer::Done)
+            }
+            Ask::Teardown { session } => {
+                self.end_viewer(session, now);
+                Some(Answer::Done)
+            }
+        }
+    }
+
+    /// Lets in whoever may; who is not logged in sees only that, whether the stream exists or not.
+    fn authorize(&self, login: &Login<'_>, target: Option<&StreamTarget>, now: MonoTime) -> Answer {
+        let user = match self.access.log_in(login, now) {
+            Ok(user) => user,
+            Err(answer) => return answer,
+        };
+        let Some(target) = target else { return Answer::Granted { user, stream: None } };
+        match self.stream_of(target) {
+            None => Answer::Refused(Refusal::NotFound),
+            Some(hub) if !self.access.may_view(user.as_deref(), hub.name()) => Answer::Refused(Refusal::Forbidden),
+            Some(hub) => Answer::Granted { user, stream: Some(info(hub)) },
+        }
+    }
+
+    fn stream_of(&self, target: &StreamTarget) -> Option<&Arc<Hub>> {
+        let hubs = || self.streams.values().map(|stream| &stream.entry);
+        let exact = hubs().find(|entry| entry.hub.name() == target.path);
+        let found = exact
+            .or_else(|| hubs().find(|entry| entry.hub.name().eq_ignore_ascii_case(&target.path)))
+            .or_else(|| hubs().find(|entry| entry.aliases.iter().any(|alias| leads_to(alias, target))))?;
+        self.by_bitrate(&found.hub, target)
+    }
+
+    /// `?bitrate=500k`: the stream of the same camera with the highest configured bitrate not above it.
+    fn by_bitrate<'s>(&'s self, found: &'s Arc<Hub>, target: &StreamTarget) -> Option<&'s Arc<Hub>> {
+        let Some(wanted) = target.query.as_deref().and_then(|query| bitrate_of(query)) else { return Some(found) };
+        let camera = |hub: &Hub| self.streams.get(&hub.id()).and_then(|stream| stream.entry.camera.clone());
+        let own = camera(found);
+        let mut same: Vec<(u32, &Arc<Hub>)> = self
+            .streams
+            .values()
+            .filter(|stream| own.is_some() && stream.entry.camera == own)
+            .map(|stream| (stream.entry.bitrate, &stream.entry.hub))
+            .collect();
+        same.sort_by_key(|(bitrate, _)| *bitrate);
+        let below = same.iter().rev().find(|(bitrate, _)| *bitrate <= wanted);
+        Some(below.or(same.first()).map_or(found, |(_, hub)| hub))
+    }
+
+    /// Waits, with the stream's sources running, until all its formats are known.
+    fn describe(&mut self, connection: ConnectionId, id: AskId, name: &str) -> Option<Answer> {
+        let Some(hub) = self.hub(name) else { return Some(Answer::Refused(Refusal::NotFound)) };
+        if let Some(description) = description(hub) {
+            return Some(Answer::Described(description));
+        }
+        let (hub, state) = (hub.clone(), self.me.clone());
+        spawn_local(async move {
+            let _running = hub.demand().watch();
+            let known = async {
+                for track in hub.tracks() {
+                    let _ = track.format_changes().wait_for(Option::is_some).await;
+                }
+            };
+            let _ = tokio::time::timeout(DESCRIBE_WAIT, known).await;
+            let answer = description(&hub).map_or(Answer::Refused(Refusal::NotReady), Answer::Described);
+            if let Some(state) = state.upgrade() {
+                state.borrow_mut().feed(connection, Input::Answer(id, answer), MonoTime::now());
+            }
+        });
+        None
+    }
+
+    #[allow(clippy::too_many_arguments)] // One for each thing that a SETUP says.
+    fn set_up(
+        &mut self,
+        connection: ConnectionId,
+        session: SessionId,
+        stream: &str,
+        track: u8,
+        user: Option<&str>,
+        transports: &[TransportOffer],
+        now: MonoTime,
+    ) -> Answer {
+        let Some(hub) = self.hub(stream).cloned() else { return Answer::Refused(Refusal::NotFound) };
+        let Some(peer) = self.peers.get(&connection) else { return Answer::Refused(Refusal::Internal) };
+        let (peer_address, local) = (peer.address, peer.local);
+        let Some(index) = hub.tracks().iter().position(|candidate| candidate.id == track) else {
+            return Answer::Refused(Refusal::NotFound);
+        };
+        let interval = hub.tracks().iter().find_map(|track| match track.format()? {
+            TrackFormat::H264(video) => Some(video.fps.interval()),
+            TrackFormat::Audio(_) => None,
+        });
+        let Some(format) = hub.tracks()[index].format() else { return Answer::Refused(Refusal::NotReady) };
+        // All tracks of a session go the way of the first.
+        let fits = |offer: &TransportOffer| match (self.viewers.get(&session).map(|viewer| &viewer.outlet), offer) {
+            (None, _) => true,
+            (Some(Outlet::Udp(_)), offer) => matches!(offer, TransportOffer::Udp { .. }),
+            (Some(Outlet::Interleaved(_)), offer) => matches!(offer, TransportOffer::Interleaved { .. }),
+        };
+        let Some(chosen) = transports.iter().position(fits) else {
+            return Answer::Refused(Refusal::UnsupportedTransport);
+        };
+        let offer = transports[chosen];
+        let udp_track = match offer {
+            TransportOffer::Interleaved { .. } => None,
+            TransportOffer::Udp { client_rtp, client_rtcp } => {
+                match self.open_udp(session, index, peer_address, local, (client_rtp, client_rtcp)) {
+                    Ok(track) => Some(track),
+                    Err(error) => {
+                        tracing::warn!(peer = %peer_address, "no UDP socket for a viewer: {error}");
+                        return Answer::Refused(Refusal::NotReady);
+                    }
+                }
+            }
+        };
+        let viewer = self.viewers.entry(session).or_insert_with(|| Viewer {
+            hub: hub.id(),
+            peer: peer_address,
+            user: user.map(str::to_owned),
+            since: None,
+            cursor: None,
+            outlet: match offer {
+                TransportOffer::Udp { .. } => Outlet::Udp(UdpOutlet::new(interval.unwrap_or(FRAME_INTERVAL), now)),
+                TransportOffer::Interleaved { .. } => {
+                    Outlet::Interleaved(InterleavedOutlet { connection: connection.0, channels: [None; 2] })
+                }
+            },
+            tracks: [None, None],
+            bytes: 0,
+            dropped_before: 0,
+            watch: hub.demand().watch(),
+        });
+        let ssrc = hub.tracks()[index].ssrc;
+        viewer.tracks[index] = Some(ViewerTrack { ssrc, clock_rate: format.clock_rate(), ..ViewerTrack::default() });
+        match (&mut viewer.outlet, offer, udp_track) {
+            (Outlet::Udp(outlet), _, Some(track)) => outlet.tracks[index] = Some(track),
+            (Outlet::Interleaved(outlet), TransportOffer::Interleaved { rtp, rtcp }, _) => {
+                outlet.channels[index] = Some((rtp, rtcp));
+                if let Some(peer) = self.peers.get_mut(&connection)
+                    && !peer.viewers.contains(&session)
+                {
+                    peer.viewers.push(session);
+                }
+            }
+            _ => return Answer::Refused(Refusal::UnsupportedTransport),
+        }
+        let udp = matches!(offer, TransportOffer::Udp { .. });
+        let server_ports = self.settings.ports.filter(|_| udp).map(|port| (port, port + 1));
+        Answer::SetUp(Accepted { chosen, server_ports, ssrc })
+    }
+
+    fn hub(&self, name: &str) -> Option<&Arc<Hub>> {
+        self.streams.values().map(|stream| &stream.entry.hub).find(|hub| hub.name() == name)
+    }
+}
+
+fn info(hub: &Arc<Hub>) -> StreamInfo {
+    let tracks = hub.tracks().iter().map(|track| TrackInfo { id: track.id, video: track.video }).collect();
+    StreamInfo { name: hub.name().into(), tracks }
+}
+
+/// None while the format of a track is not known.
+fn description(hub: &Hub) -> Option<Description> {
+    let tracks = hub.tracks().iter();
+    let tracks: Option<_> =
+        tracks.map(|track| Some(DescribedTrack { id: track.id, format: track.format()? })).collect();
+    Some(Description {
+        name: hub.name().to_owned(),
+        session_id: hub.session_id(),
+        version: hub.version(),
+        tracks: tracks?,
+    })
+}
+
+/// Whether an alias such as `/cam/realmonitor?channel=1&subtype=0` names what the client asked for: the same path, and
+/// each key of its query with the same value. Case is ignored, and so are further keys.
+fn leads_to(alias: &str, target: &StreamTarget) -> bool {
+    let (path, query) = alias.split_once('?').unwrap_or((alias, ""));
+    let has = |key: &str| {
+        let given = target.query.as_deref().unwrap_or("");
+        given.split('&').any(|given| given.eq_ignore_ascii_case(key))
+    };
+    path.trim_matches('/').eq_ignore_ascii_case(&target.path) && query.split('&').filter(|key| !key.is_empty()).all(has)
+}
+
+/// The value of `bitrate=` in a query, in bit/s: `500k`, `2M` or a number.
+fn bitrate_of(query: &str) -> Option<u32> {
+    let value = query.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=')?;
+        key.eq_ignore_ascii_case("bitrate").then_some(value)
+    })?;
+    let (digits, factor) = match value.as_bytes().last()? {
+        b'k' | b'K' => (&value[..value.len() - 1], 1_000),
+        b'm' | b'M' => (&value[..value.len() - 1], 1_000_000),
+        _ => (value, 1),
+    };
+    digits.parse::<u32>().ok()?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(path: &str, query: Option<&str>) -> StreamTarget {
+        StreamTarget { path: path.into(), query: query.map(Into::into), track: None }
+    }
+
+    #[test]
+    fn aliases_in_the_style_of_other_makers() {
+        let dahua = "/cam/realmonitor?channel=1&subtype=0";
+        assert!(leads_to(dahua, &target("cam/realmonitor", Some("channel=1&subtype=0"))));
+        assert!(leads_to(dahua, &target("Cam/RealMonitor", Some("unicast=true&subtype=0&channel=1&proto=Onvif"))));
+        assert!(!leads_to(dahua, &target("cam/realmonitor", Some("channel=1&subtype=1"))));
+        assert!(!leads_to(dahua, &target("cam/realmonitor", None)));
+        let hikvision = "/Streaming/Channels/101";
+        assert!(leads_to(hikvision, &target("streaming/channels/101", Some("transportmode=unicast"))));
+        assert!(!leads_to(hikvision, &target("streaming/channels/102", None)));
+    }
+
+    #[test]
+    fn bitrates_as_in_the_configuration() {
+        assert_eq!(bitrate_of("audio=0&bitrate=500k"), Some(500_000));
+        assert_eq!(bitrate_of("Bitrate=2M"), Some(2_000_000));
+        assert_eq!(bitrate_of("bitrate=64000"), Some(64_000));
+        for wrong in ["", "bitrate", "bitrate=", "bitrate=k", "bitrate=99999999M", "bitrate=-1"] {
+            assert_eq!(bitrate_of(wrong), None, "{wrong}");
+        }
+    }
+}

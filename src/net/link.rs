@@ -1,0 +1,122 @@
+use crate::rtp::PacketBatch;
+use bytes::Bytes;
+use std::{collections::VecDeque, io, sync::Arc};
+use tokio::net::TcpStream;
+
+/// What waits to go out over one TCP connection: replies and reports whole, media batch by batch. Replies and reports go
+/// at the next packet boundary, before further media.
+#[derive(Default)]
+pub struct Link {
+    /// The front one may be out in part: so many bytes.
+    control: VecDeque<Bytes>,
+    control_sent: usize,
+    media: Option<UnderWay>,
+}
+
+struct UnderWay {
+    batch: Arc<PacketBatch>,
+    channel: u8,
+    sent: usize,
+}
+
+/// Replies that wait for a peer which does not read: more, and it is closed.
+const CONTROL_LIMIT: usize = 512;
+
+impl Link {
+    /// Queues a reply or report. False if too many wait already: the peer reads none.
+    #[must_use]
+    pub fn push_control(&mut self, message: Bytes) -> bool {
+        self.control.push_back(message);
+        self.control.len() <= CONTROL_LIMIT
+    }
+
+    /// Begins a batch; the one before must be out.
+    pub fn begin(&mut self, batch: Arc<PacketBatch>, channel: u8) {
+        debug_assert!(self.media.is_none());
+        self.media = Some(UnderWay { batch, channel, sent: 0 });
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.control.is_empty() && self.media.is_none()
+    }
+
+    /// Whether a batch may begin.
+    pub fn wants_media(&self) -> bool {
+        self.media.is_none()
+    }
+
+    /// Writes as much as the socket takes. How many bytes; `WouldBlock` is told by [`Link::is_empty`] being false.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn write(&mut self, stream: &TcpStream) -> io::Result<usize> {
+        let mut written = 0;
+        loop {
+            let piece = match &self.media {
+                // In the midst of a packet: to its end first, or on through the batch if nobody waits.
+                Some(media) if media.is_inside_packet() || self.control.is_empty() => {
+                    media.piece(self.control.is_empty())
+                }
+                _ => match self.control.front() {
+                    Some(message) => message.slice(self.control_sent..),
+                    None => return Ok(written),
+                },
+            };
+            match stream.try_write(&piece) {
+                Ok(count) => {
+                    written += count;
+                    self.written(count);
+                    if count < piece.len() {
+                        return Ok(written);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(written),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Accounts for `count` bytes of what [`Link::write`] chose.
+    fn written(&mut self, count: usize) {
+        let on_media = self.media.as_ref().is_some_and(|media| media.is_inside_packet() || self.control.is_empty());
+        if on_media {
+            let media = self.media.as_mut().expect("just seen");
+            media.sent += count;
+            if media.sent >= media.bytes().len() {
+                self.media = None;
+            }
+        } else if let Some(message) = self.control.front() {
+            self.control_sent += count;
+            if self.control_sent >= message.len() {
+                self.control_sent = 0;
+                self.control.pop_front();
+            }
+        }
+    }
+}
+
+impl UnderWay {
+    fn bytes(&self) -> &Bytes {
+        self.batch.interleaved(self.channel)
+    }
+
+    /// The end of the packet that byte `sent` is in, or `sent` itself at a boundary.
+    fn boundary(&self) -> usize {
+        let (mut low, mut high) = (0, self.batch.len());
+        while low < high {
+            let middle = (low + high) / 2;
+            if self.batch.interleaved_offset(middle) < self.sent { low = middle + 1 } else { high = middle }
+        }
+        self.batch.interleaved_offset(low)
+    }
+
+    fn is_inside_packet(&self) -> bool {
+        self.boundary() != self.sent
+    }
+
+    fn piece(&self, to_the_end: bool) -> Bytes {
+        let end = if to_the_end { self.bytes().len() } else { self.boundary() };
+        self.bytes().slice(self.sent..end)
+    }
+}

@@ -1,0 +1,78 @@
+use crate::{rtp::PacketBatch, time::MonoTime};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+/// What a worker keeps of each stream, and how far behind live a viewer may be.
+pub const KEPT: Duration = Duration::from_secs(2);
+
+/// The last two seconds of one stream's batches, and at least those since the last key frame, in the order in which they
+/// were made. Positions count up from 0 and never repeat.
+#[derive(Default)]
+pub struct Ring {
+    entries: VecDeque<Entry>,
+    /// The position of `entries[0]`.
+    first: u64,
+    last_key: Option<u64>,
+    newest: MonoTime,
+}
+
+/// A batch and the track that it is of.
+#[derive(Clone)]
+pub struct Entry {
+    /// Index into the hub's tracks.
+    pub track: usize,
+    pub video: bool,
+    pub batch: Arc<PacketBatch>,
+}
+
+impl Ring {
+    pub fn push(&mut self, entry: Entry) {
+        if entry.video && entry.batch.key() {
+            self.last_key = Some(self.end());
+        }
+        self.newest = self.newest.max(entry.batch.stamp());
+        self.entries.push_back(entry);
+        let oldest_kept = self.newest.saturating_sub(KEPT);
+        while let Some(oldest) = self.entries.front()
+            && oldest.batch.stamp() < oldest_kept
+            && self.last_key.is_none_or(|key| self.first < key)
+        {
+            self.entries.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// The position after the newest entry: where the next will be.
+    pub fn end(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    pub fn entry(&self, position: u64) -> Option<&Entry> {
+        self.entries.get(usize::try_from(position.checked_sub(self.first)?).ok()?)
+    }
+
+    /// The position and stamp of the newest key frame.
+    pub fn last_key(&self) -> Option<(u64, MonoTime)> {
+        let position = self.last_key?;
+        Some((position, self.entry(position)?.batch.stamp()))
+    }
+
+    /// The first entry of `track` at or after `position`.
+    pub fn next_of(&self, track: usize, position: u64) -> Option<&Entry> {
+        let skip = usize::try_from(position.saturating_sub(self.first)).ok()?;
+        self.entries.iter().skip(skip).find(|entry| entry.track == track)
+    }
+
+    /// The newest entry of `track`.
+    pub fn newest_of(&self, track: usize) -> Option<&Entry> {
+        self.entries.iter().rev().find(|entry| entry.track == track)
+    }
+
+    /// The newest capture stamp of all tracks.
+    pub fn newest(&self) -> MonoTime {
+        self.newest
+    }
+}

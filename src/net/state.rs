@@ -1,0 +1,233 @@
+use super::{
+    Table, TableEntry,
+    access::Access,
+    link::Link,
+    play::WaitingPlay,
+    reports::ReportContext,
+    ring::Ring,
+    viewer::{Outlet, Viewer, framed},
+    worker::Settings,
+};
+use crate::{
+    rtp::rtcp,
+    rtsp::{self, ConnectionId, SessionId, Sessions},
+    stream::Watch,
+    time::{MonoTime, WallClock},
+};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    net::SocketAddr,
+    rc::{Rc, Weak},
+    sync::{Arc, Mutex},
+};
+use tokio::{net::TcpStream, sync::Notify};
+
+/// All that a worker owns.
+pub struct State {
+    pub settings: Settings,
+    pub access: Arc<Access>,
+    pub wall: Arc<Mutex<WallClock>>,
+    /// By [`crate::stream::Hub::id`].
+    pub streams: HashMap<u64, Stream>,
+    pub peers: HashMap<ConnectionId, Peer>,
+    pub sessions: Sessions,
+    pub viewers: HashMap<SessionId, Viewer>,
+    pub waiting: Vec<WaitingPlay>,
+    /// UDP viewers that have more to send after a pacing tick.
+    pub paced: Vec<SessionId>,
+    /// Datagrams to the server's ports that belong to nobody.
+    pub strangers: u64,
+    /// TCP viewers closed because they read nothing.
+    pub stalled: u64,
+    pub next_connection: u64,
+    /// For tasks that steps of this state start.
+    pub me: Weak<RefCell<State>>,
+}
+
+/// A stream as a worker sees it.
+pub struct Stream {
+    pub entry: TableEntry,
+    pub ring: Ring,
+    /// Who watches it.
+    pub viewers: Vec<SessionId>,
+    /// Raised for streams that run without viewers too.
+    pub permanent: Option<Watch>,
+}
+
+/// One RTSP connection.
+pub struct Peer {
+    pub address: SocketAddr,
+    pub local: SocketAddr,
+    pub machine: rtsp::Connection,
+    pub socket: Rc<TcpStream>,
+    pub link: Link,
+    /// Its interleaved viewers.
+    pub viewers: Vec<SessionId>,
+    /// Wakes its task to look at the peer again.
+    pub wake: Rc<Notify>,
+    /// Nothing more is read; closed once what waits is out.
+    pub closing: bool,
+    /// Since when it has taken nothing although something waits.
+    pub stuck_since: Option<MonoTime>,
+}
+
+impl State {
+    pub fn new(settings: Settings, access: Arc<Access>, wall: Arc<Mutex<WallClock>>) -> Rc<RefCell<Self>> {
+        Rc::new_cyclic(|me| {
+            RefCell::new(Self {
+                settings,
+                access,
+                wall,
+                streams: HashMap::new(),
+                peers: HashMap::new(),
+                sessions: Sessions::new(),
+                viewers: HashMap::new(),
+                waiting: Vec::new(),
+                paced: Vec::new(),
+                strangers: 0,
+                stalled: 0,
+                next_connection: 0,
+                me: me.clone(),
+            })
+        })
+    }
+
+    /// Serves what `table` says from now on. Viewers of streams that are no longer there get BYE and are closed; so are
+    /// those whose user lost the right.
+    pub fn apply(&mut self, table: Table, access: Arc<Access>, now: MonoTime) {
+        self.access = access;
+        let mut kept = HashMap::new();
+        for entry in table.streams {
+            let id = entry.hub.id();
+            let stream = match self.streams.remove(&id) {
+                Some(stream) => Stream { entry, ..stream },
+                None => Stream { entry, ring: Ring::default(), viewers: Vec::new(), permanent: None },
+            };
+            kept.insert(id, stream);
+        }
+        let gone = std::mem::replace(&mut self.streams, kept);
+        let access = self.access.clone();
+        let mut ended: Vec<SessionId> = gone.into_values().flat_map(|stream| stream.viewers).collect();
+        let barred =
+            self.sessions.iter().filter(|session| !access.may_still_view(session.user.as_deref(), &session.stream));
+        ended.extend(barred.map(|session| session.id));
+        for session in ended {
+            self.end_session(session, now);
+        }
+    }
+
+    /// Ends a session by the server's will: BYE, and its connection is closed.
+    pub fn end_session(&mut self, id: SessionId, now: MonoTime) {
+        let Some(session) = self.sessions.remove(id) else { return };
+        self.end_viewer(id, now);
+        let Some(peer) = session.connection.and_then(|connection| self.peers.get_mut(&connection)) else { return };
+        peer.closing = true;
+        peer.wake.notify_one();
+    }
+
+    /// Stops a viewer, with RTCP BYE.
+    pub fn end_viewer(&mut self, id: SessionId, now: MonoTime) {
+        self.waiting.retain(|waiting| waiting.session != id);
+        self.paced.retain(|paced| *paced != id);
+        let Some(viewer) = self.viewers.remove(&id) else { return };
+        if let Some(stream) = self.streams.get_mut(&viewer.hub) {
+            stream.viewers.retain(|viewer| *viewer != id);
+        }
+        self.say_bye(&viewer);
+        if let Outlet::Interleaved(outlet) = &viewer.outlet
+            && let Some(peer) = self.peers.get_mut(&ConnectionId(outlet.connection))
+        {
+            peer.viewers.retain(|viewer| *viewer != id);
+            self.flush(ConnectionId(outlet.connection), now);
+        }
+        let seconds = viewer.since.map_or(0.0, |since| now.since(since).as_secs_f64());
+        let (bytes, dropped) = (viewer.bytes, viewer.dropped());
+        tracing::info!(peer = %viewer.peer, user = viewer.user, seconds, bytes, dropped, "viewer left");
+    }
+
+    /// RTCP BYE on every track that packets went out on.
+    fn say_bye(&mut self, viewer: &Viewer) {
+        if viewer.since.is_none() {
+            return;
+        }
+        for (index, track) in viewer.tracks.iter().enumerate() {
+            let Some(track) = track else { continue };
+            let bye = rtcp::bye(track.ssrc, &self.settings.cname);
+            match &viewer.outlet {
+                Outlet::Udp(udp) => {
+                    if let Some(route) = &udp.tracks[index] {
+                        // A lost BYE costs the client a time-out, no more.
+                        let _ = route.rtcp.socket.try_send(&bye);
+                    }
+                }
+                Outlet::Interleaved(outlet) => {
+                    let peer = self.peers.get_mut(&ConnectionId(outlet.connection));
+                    if let (Some(peer), Some((_, channel))) = (peer, outlet.channels[index]) {
+                        peer.closing |= !peer.link.push_control(framed(channel, &bye));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What sender reports need.
+    pub fn wall(&self) -> WallClock {
+        self.wall.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// Writes what waits for a connection, and media for its interleaved viewers while it takes them.
+    pub fn flush(&mut self, id: ConnectionId, now: MonoTime) {
+        let wall = self.wall();
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let context = ReportContext { now, wall: &wall, cname: &self.settings.cname };
+        let waited = !peer.link.is_empty();
+        let mut written = 0;
+        let failed = loop {
+            match peer.link.write(&peer.socket) {
+                Ok(count) => written += count,
+                Err(_) => break true,
+            }
+            if !peer.link.is_empty() || peer.closing || !begin_next(peer, &self.streams, &mut self.viewers, &context) {
+                break false;
+            }
+        };
+        if failed {
+            peer.closing = true;
+            peer.link = Link::default();
+        }
+        if peer.link.is_empty() {
+            peer.stuck_since = None;
+        } else if written > 0 || peer.stuck_since.is_none() {
+            peer.stuck_since = Some(now);
+        }
+        // A connection that takes media is alive.
+        if written > 0 {
+            peer.viewers.iter().for_each(|viewer| self.sessions.touch(*viewer, now));
+        }
+        if failed || waited != !peer.link.is_empty() {
+            peer.wake.notify_one();
+        }
+    }
+}
+
+/// Puts the next batch of one of the peer's viewers on its link, each viewer in turn. False if none has anything.
+fn begin_next(
+    peer: &mut Peer,
+    streams: &HashMap<u64, Stream>,
+    viewers: &mut HashMap<SessionId, Viewer>,
+    context: &ReportContext<'_>,
+) -> bool {
+    for index in 0..peer.viewers.len() {
+        let Some(viewer) = viewers.get_mut(&peer.viewers[index]) else { continue };
+        let Some(stream) = streams.get(&viewer.hub) else { continue };
+        let Some(next) = viewer.next_interleaved(&stream.ring, context) else { continue };
+        if let Some(report) = next.report {
+            peer.closing |= !peer.link.push_control(report);
+        }
+        peer.link.begin(next.batch, next.channel);
+        peer.viewers.rotate_left(index + 1);
+        return true;
+    }
+    false
+}

@@ -1,0 +1,148 @@
+//! The UDP side of viewers: one port pair for all, with a connected socket of its own for each viewer's RTP and RTCP.
+
+use super::sys::{Message, send_messages};
+use crate::rtp::PacketBatch;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::AsFd,
+};
+use tokio::net::UdpSocket;
+
+/// Tries to find a free even port with its odd neighbour.
+const PAIR_TRIES: usize = 100;
+/// `sendmmsg` messages put together without allocating.
+const MESSAGES: usize = 64;
+
+/// The server's port pair: unconnected sockets that hear strangers, and viewers whose announced port is not their real one.
+pub struct PortPair {
+    pub rtp: std::net::UdpSocket,
+    pub rtcp: std::net::UdpSocket,
+    /// The even port; RTCP is on the next.
+    pub port: u16,
+}
+
+impl PortPair {
+    /// Binds the pair that begins with `port`, or any free pair, on `address` (a wildcard in most cases).
+    ///
+    /// # Errors
+    /// A port is taken, or there is no free pair; the text names the port.
+    pub fn bind(address: IpAddr, port: Option<u16>) -> io::Result<Self> {
+        if let Some(port) = port {
+            return Self::bind_at(address, port);
+        }
+        let mut last = None;
+        for _ in 0..PAIR_TRIES {
+            let probe = socket(SocketAddr::new(address, 0), false)?;
+            let port = probe.local_addr()?.as_socket().map_or(0, |address| address.port()) & !1;
+            drop(probe);
+            match Self::bind_at(address, port) {
+                Ok(pair) => return Ok(pair),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| io::Error::other("no free UDP port pair")))
+    }
+
+    fn bind_at(address: IpAddr, port: u16) -> io::Result<Self> {
+        let bind = |port: u16| {
+            // Without SO_REUSEPORT first: another program, or another Eyrie, on this port is found out.
+            let exclusive = socket(SocketAddr::new(address, port), false);
+            drop(exclusive.map_err(|error| io::Error::new(error.kind(), format!("UDP port {port}: {error}")))?);
+            let shared = socket(SocketAddr::new(address, port), true)
+                .map_err(|error| io::Error::new(error.kind(), format!("UDP port {port}: {error}")))?;
+            Ok::<_, io::Error>(shared.into())
+        };
+        Ok(Self { rtp: bind(port)?, rtcp: bind(port + 1)?, port })
+    }
+}
+
+/// A socket on the server's `local` port that hears and reaches `peer` alone.
+///
+/// # Errors
+/// As `bind(2)` and `connect(2)`.
+pub fn connected(local: SocketAddr, peer: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = socket(local, true)?;
+    socket.connect(&SockAddr::from(peer))?;
+    let socket = UdpSocket::from_std(socket.into())?;
+    // Between bind and connect datagrams from anybody may have come in.
+    let mut scrap = [0; 16];
+    while socket.try_recv(&mut scrap).is_ok() {}
+    Ok(socket)
+}
+
+fn socket(local: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(local), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+    if local.is_ipv6() {
+        socket.set_only_v6(!local.ip().is_unspecified())?;
+    }
+    socket.set_reuse_port(shared)?;
+    socket.bind(&SockAddr::from(local))?;
+    Ok(socket)
+}
+
+/// An IPv4 address that came in through an IPv6 socket, as what it is.
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// The wildcard address of all families that there are.
+pub fn any_address() -> IpAddr {
+    match Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP)) {
+        Ok(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        Err(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    }
+}
+
+/// Sends packets of `batch` from byte `from` on, at most `allowed` bytes of them, in one system call. Returns the byte after the
+/// last one sent, always a packet's end. `offload` is cleared when this socket's route cannot segment.
+///
+/// # Errors
+/// As `sendmmsg(2)`, `WouldBlock` above all; nothing was sent then.
+pub fn send_batch(
+    socket: &UdpSocket,
+    batch: &PacketBatch,
+    from: usize,
+    allowed: usize,
+    offload: &mut bool,
+) -> io::Result<usize> {
+    loop {
+        let mut messages = [Message { bytes: &[], segment: None }; MESSAGES];
+        let count = plan(batch, from, allowed, *offload, &mut messages);
+        if count == 0 {
+            return Ok(from);
+        }
+        match send_messages(socket.as_fd(), &messages[..count]) {
+            Ok(sent) => return Ok(from + messages[..sent].iter().map(|message| message.bytes.len()).sum::<usize>()),
+            Err(error)
+                if *offload && matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP)) =>
+            {
+                *offload = false;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Cuts what may leave into messages; how many there are.
+fn plan<'b>(batch: &'b PacketBatch, from: usize, allowed: usize, offload: bool, messages: &mut [Message<'b>]) -> usize {
+    let bytes = batch.bytes();
+    let (mut count, mut position, end) = (0, from, from.saturating_add(allowed));
+    for run in batch.runs() {
+        while position < run.range.end && count < messages.len() {
+            let whole = if offload { run.range.end } else { (position + run.segment).min(run.range.end) };
+            // As many whole packets as are allowed.
+            let stop =
+                if whole <= end { whole } else { position + end.saturating_sub(position) / run.segment * run.segment };
+            if stop == position {
+                return count;
+            }
+            let segment = (stop - position > run.segment).then_some(run.segment as u16);
+            messages[count] = Message { bytes: &bytes[position..stop], segment };
+            count += 1;
+            position = stop;
+        }
+    }
+    count
+}

@@ -1,0 +1,216 @@
+use super::{
+    cursor::Cursor,
+    feedback::Feedback,
+    pacer::Pacer,
+    reports::{ReportContext, ReportTimer},
+    ring::Ring,
+    udp,
+};
+use crate::{stream::Watch, time::MonoTime};
+use bytes::Bytes;
+use std::{io, net::SocketAddr, rc::Rc, time::Duration};
+use tokio::net::UdpSocket;
+
+/// One session's media: a place in the ring, and how it is sent to.
+pub struct Viewer {
+    /// [`crate::stream::Hub::id`] of what it watches.
+    pub hub: u64,
+    pub peer: SocketAddr,
+    pub user: Option<String>,
+    /// Since the first PLAY.
+    pub since: Option<MonoTime>,
+    /// None while not playing.
+    pub cursor: Option<Cursor>,
+    pub outlet: Outlet,
+    /// By index into the hub's tracks; None for tracks that were not set up.
+    pub tracks: [Option<ViewerTrack>; 2],
+    pub bytes: u64,
+    /// Access units dropped before the present cursor.
+    pub dropped_before: u64,
+    /// Keeps the sources running.
+    pub watch: Watch,
+}
+
+/// What a viewer's track has of its own.
+#[derive(Debug, Default)]
+pub struct ViewerTrack {
+    pub ssrc: u32,
+    pub clock_rate: u32,
+    pub reports: ReportTimer,
+    pub feedback: Feedback,
+}
+
+/// How one viewer is sent to.
+pub enum Outlet {
+    Udp(UdpOutlet),
+    Interleaved(InterleavedOutlet),
+}
+
+/// Over the RTSP connection itself (RFC 2326 §10.12); the bytes go out with that connection's replies.
+pub struct InterleavedOutlet {
+    pub connection: u64,
+    /// RTP channels by track; RTCP is on a channel of its own.
+    pub channels: [Option<(u8, u8)>; 2],
+}
+
+/// Over UDP, with connected sockets of the viewer's own.
+pub struct UdpOutlet {
+    pub tracks: [Option<UdpTrack>; 2],
+    pacer: Pacer,
+    /// Whether the kernel cuts runs into packets.
+    offload: bool,
+    /// The entry that is being sent, and how many of its bytes are out.
+    under_way: Option<(u64, usize)>,
+    interval: Duration,
+}
+
+pub struct UdpTrack {
+    pub rtp: Channel,
+    pub rtcp: Channel,
+}
+
+/// A connected socket and what is known of its far end.
+pub struct Channel {
+    pub socket: Rc<UdpSocket>,
+    pub local: SocketAddr,
+    pub peer: SocketAddr,
+    /// Whether anything came from there: then the port is the true one and is not learnt anew.
+    pub heard: bool,
+    /// Reads the socket; ends with it.
+    pub reader: Option<tokio::task::AbortHandle>,
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        if let Some(reader) = &self.reader {
+            reader.abort();
+        }
+    }
+}
+
+/// What [`Viewer::send`] left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// It is at the live edge.
+    Nothing,
+    /// More is to follow after a pacing tick.
+    More,
+}
+
+impl UdpOutlet {
+    /// `interval`: one frame's time.
+    pub fn new(interval: Duration, now: MonoTime) -> Self {
+        Self { tracks: [None, None], pacer: Pacer::new(now), offload: true, under_way: None, interval }
+    }
+
+    fn send(
+        &mut self,
+        cursor: &mut Cursor,
+        ring: &Ring,
+        tracks: &mut [Option<ViewerTrack>; 2],
+        context: &ReportContext<'_>,
+        bytes: &mut u64,
+    ) -> Left {
+        while let Some(entry) = cursor.entry(ring) {
+            let (Some(route), Some(track)) = (&self.tracks[entry.track], &mut tracks[entry.track]) else {
+                cursor.advance();
+                continue;
+            };
+            let total = entry.batch.bytes().len();
+            let mut sent = match self.under_way {
+                Some((position, sent)) if position == cursor.position() => sent,
+                _ => {
+                    self.pacer.begin(total, self.interval, context.now);
+                    if let Some(report) = track.reports.due(&entry.batch, track.clock_rate, context) {
+                        // Lost reports are made up for by the next.
+                        let _ = route.rtcp.socket.try_send(&report);
+                    }
+                    0
+                }
+            };
+            let allowed = self.pacer.allowance(context.now);
+            match udp::send_batch(&route.rtp.socket, &entry.batch, sent, allowed, &mut self.offload) {
+                Ok(to) => {
+                    self.pacer.spend(to - sent);
+                    *bytes += (to - sent) as u64;
+                    let stuck = to == sent;
+                    sent = to;
+                    if stuck && sent < total {
+                        self.under_way = Some((cursor.position(), sent));
+                        return Left::More;
+                    }
+                }
+                Err(error) if is_congestion(&error) => {
+                    self.under_way = Some((cursor.position(), sent));
+                    return Left::More;
+                }
+                // Nobody listens there (any more), or there is no way: its time-out will end it.
+                Err(_) => sent = total,
+            }
+            if sent >= total {
+                self.under_way = None;
+                cursor.advance();
+            } else {
+                self.under_way = Some((cursor.position(), sent));
+            }
+        }
+        Left::Nothing
+    }
+}
+
+/// The kernel's buffers are full for the moment.
+fn is_congestion(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS)
+}
+
+impl Viewer {
+    /// Sends what is due over UDP. An interleaved viewer's connection fetches its own.
+    pub fn send(&mut self, ring: &Ring, context: &ReportContext<'_>) -> Left {
+        let (Some(cursor), Outlet::Udp(udp)) = (&mut self.cursor, &mut self.outlet) else { return Left::Nothing };
+        udp.send(cursor, ring, &mut self.tracks, context, &mut self.bytes)
+    }
+
+    /// The next batch for an interleaved viewer, already moved past, with the report that goes before it.
+    pub fn next_interleaved(&mut self, ring: &Ring, context: &ReportContext<'_>) -> Option<NextInterleaved> {
+        let (Some(cursor), Outlet::Interleaved(outlet)) = (&mut self.cursor, &self.outlet) else { return None };
+        while let Some(entry) = cursor.entry(ring) {
+            let route = outlet.channels[entry.track].zip(self.tracks[entry.track].as_mut());
+            let (batch, track_of_entry) = (entry.batch.clone(), route);
+            cursor.advance();
+            let Some(((rtp, rtcp), track)) = track_of_entry else { continue };
+            let report = track.reports.due(&batch, track.clock_rate, context).map(|report| framed(rtcp, &report));
+            self.bytes += batch.bytes().len() as u64;
+            return Some(NextInterleaved { batch, channel: rtp, report });
+        }
+        None
+    }
+
+    /// Access units that were dropped for this viewer.
+    pub fn dropped(&self) -> u64 {
+        self.dropped_before + self.cursor.as_ref().map_or(0, Cursor::dropped)
+    }
+
+    /// Stops sending; [`Viewer::cursor`] is set again by the next PLAY.
+    pub fn pause(&mut self) {
+        if let Some(cursor) = self.cursor.take() {
+            self.dropped_before += cursor.dropped();
+        }
+    }
+}
+
+/// What an interleaved viewer is to be sent next.
+pub struct NextInterleaved {
+    pub batch: std::sync::Arc<crate::rtp::PacketBatch>,
+    pub channel: u8,
+    /// Framed for the connection.
+    pub report: Option<Bytes>,
+}
+
+/// A packet in `$` framing (RFC 2326 §10.12).
+pub fn framed(channel: u8, packet: &[u8]) -> Bytes {
+    let mut framed = Vec::with_capacity(packet.len() + 4);
+    framed.extend_from_slice(&[b'$', channel]);
+    framed.extend_from_slice(&(packet.len() as u16).to_be_bytes());
+    framed.extend_from_slice(packet);
+    framed.into()
+}

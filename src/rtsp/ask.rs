@@ -1,0 +1,196 @@
+//! What goes into a connection and what comes out of it.
+
+use super::{Method, Session, SessionId, StreamTarget, TransportOffer};
+use crate::media::TrackFormat;
+use bytes::Bytes;
+use std::{fmt, sync::Arc};
+
+/// What happened to a connection.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Read from the peer, cut anywhere.
+    Bytes(&'a [u8]),
+    /// The answer to an [`Ask`]. One that nobody waits for is ignored.
+    Answer(AskId, Answer),
+    /// The time that [`super::Connection::poll_timeout`] named has come.
+    Timeout,
+    /// The peer closed, or the socket failed.
+    PeerClosed,
+}
+
+/// What the worker is to do, in this order.
+#[derive(Debug)]
+pub enum Output {
+    /// One whole message for the peer.
+    Send(Bytes),
+    /// To be answered by [`Input::Answer`] with this id.
+    Ask(AskId, Ask),
+    /// An RTCP packet from the client on a session's channel. Receiver and sender reports have already counted as a
+    /// sign of life.
+    Interleaved { session: SessionId, track: u8, channel: u8, payload: Bytes },
+    /// The session ended with its connection, and is no longer in [`super::Sessions`].
+    SessionEnded(Box<Session>),
+    /// Send what is queued, then close.
+    Close { reason: CloseReason },
+}
+
+/// Ties an [`Answer`] to its [`Ask`], within one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AskId(pub u64);
+
+/// What a connection cannot know by itself. Every ask may also be answered by [`Answer::Refused`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ask {
+    /// May this request be served? Answer: [`Answer::Granted`] or [`Answer::Challenge`]; refusals `NotFound` and
+    /// `Forbidden`. Who is not logged in gets the challenge whether the stream exists or not.
+    Authorize {
+        method: Method,
+        /// As the client sent it, for [`super::same_target`] against the `uri` of its digest.
+        url: String,
+        /// None for `*`, which names the server.
+        target: Option<StreamTarget>,
+        /// The value of the Authorization header.
+        authorization: Option<String>,
+    },
+    /// Answer: [`Answer::Described`].
+    Describe { target: StreamTarget, stream: Arc<str>, user: Option<Arc<str>> },
+    /// Take up one track's transport. Answer: [`Answer::SetUp`].
+    Setup {
+        /// New, or one that is already in [`super::Sessions`] (another track, or the same one anew).
+        session: SessionId,
+        stream: Arc<str>,
+        track: u8,
+        user: Option<Arc<str>>,
+        /// Those of the client's alternatives that are on offer here, in the client's order; never empty.
+        transports: Vec<TransportOffer>,
+    },
+    /// Answer: [`Answer::Playing`]. Comes for a playing session too.
+    Play { session: SessionId },
+    /// Answer: [`Answer::Done`].
+    Pause { session: SessionId },
+    /// Stop the viewer (RTCP BYE goes out before the response). Answer: [`Answer::Done`], whereupon the session is
+    /// removed.
+    Teardown { session: SessionId },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Granted {
+        /// None: anonymous.
+        user: Option<Arc<str>>,
+        /// The stream that the target names; None only where there was no target.
+        stream: Option<StreamInfo>,
+    },
+    /// The value of WWW-Authenticate (401).
+    Challenge(String),
+    Described(Description),
+    SetUp(Accepted),
+    /// One for each track of the session that has media to come.
+    Playing(Vec<PlayStart>),
+    Done,
+    Refused(Refusal),
+}
+
+/// Why an ask was not granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// 403: logged in, but without the right; or locked out.
+    Forbidden,
+    /// 404
+    NotFound,
+    /// 453: the stream takes no further viewers.
+    Full,
+    /// 461: none of the offers can be taken.
+    UnsupportedTransport,
+    /// 503 with Retry-After: the stream has no picture yet, or a cap of the server is reached.
+    NotReady,
+    /// 500
+    Internal,
+}
+
+/// The stream that a request leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamInfo {
+    /// Its own name, whatever alias the client used.
+    pub name: Arc<str>,
+    pub tracks: Vec<TrackInfo>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrackInfo {
+    /// `n` of `trackID=n`: video 0, audio 1, or audio 0 where the stream has no video.
+    pub id: u8,
+    pub video: bool,
+}
+
+/// What a session description is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Description {
+    /// Shown as the session's name (`s=`).
+    pub name: String,
+    /// Of `o=`: the same as long as the stream lives (RFC 4566 §5.2).
+    pub session_id: u64,
+    /// Of `o=`: raised whenever anything in the description changes.
+    pub version: u64,
+    /// All tracks of the stream; `?audio=0` and `?video=0` are seen to here.
+    pub tracks: Vec<DescribedTrack>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct DescribedTrack {
+    pub id: u8,
+    pub format: TrackFormat,
+}
+
+/// A transport that was taken up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Which of the ask's `transports`.
+    pub chosen: usize,
+    /// UDP: the server's RTP and RTCP port.
+    pub server_ports: Option<(u16, u16)>,
+    /// Of the packets to come.
+    pub ssrc: u32,
+}
+
+/// Where a track begins: RTP-Info (RFC 2326 §12.33).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlayStart {
+    pub track: u8,
+    /// Of the first packet that will be sent.
+    pub seq: u16,
+    pub rtptime: u32,
+}
+
+/// Why the server closes a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The peer did so first.
+    PeerClosed,
+    /// The client asked for it (`Connection: close`).
+    Requested,
+    /// No request for a while, and no session.
+    Idle,
+    /// A request was begun and not finished in time.
+    SlowRequest,
+    /// Where the next message begins cannot be known any more.
+    BadRequest,
+    /// More was sent ahead than is kept.
+    Flood,
+    /// An HTTP request that opens no tunnel.
+    Http,
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PeerClosed => "closed by the peer",
+            Self::Requested => "as the client asked",
+            Self::Idle => "idle without a session",
+            Self::SlowRequest => "a request took too long to arrive",
+            Self::BadRequest => "not understood",
+            Self::Flood => "too much sent ahead",
+            Self::Http => "an HTTP request that opens no tunnel",
+        })
+    }
+}

@@ -1,0 +1,196 @@
+//! Session descriptions (RFC 4566) from track formats.
+
+use super::{DescribedTrack, Description};
+use crate::media::{AudioCodec, AudioFormat, H264Format, TrackFormat};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use sdp_types::{
+    Attribute, Bandwidth, BandwidthType, Connection, Media, MediaType, Origin, Session, Time, TransportProto,
+};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// IP, UDP and RTP headers of one packet.
+const PACKET_OVERHEAD: u64 = 20 + 8 + 12;
+/// Blocks of sound per second at 20 ms each.
+const AUDIO_PACKETS_PER_SECOND: u64 = 50;
+
+/// The description as DESCRIBE sends it. `local` is the server's address on the client's connection; its family is
+/// that of `c=`.
+pub(super) fn write(description: &Description, local: IpAddr) -> Vec<u8> {
+    // Empty is not allowed (RFC 4566 §5.3), and what follows the name must not seem to be another line.
+    let name = description.name.trim();
+    let unspecified: IpAddr = match local {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let origin = Origin::with_ip_addr(description.session_id, description.version, local);
+    let mut session = Session::new(origin, if name.is_empty() { "Eyrie" } else { name });
+    session.connection = Some(Connection::from_ip_addr(unspecified));
+    session.times = vec![Time::new(0, 0)];
+    session.attributes = vec![value("control", "*"), value("range", "npt=now-")];
+    session.medias = description.tracks.iter().map(media).collect();
+    let mut text = Vec::with_capacity(1024);
+    session.write(&mut text).expect("a Vec takes all that is written");
+    text
+}
+
+fn media(track: &DescribedTrack) -> Media {
+    let payload_type = track.format.payload_type();
+    let (kind, bandwidth, mut attributes) = match &track.format {
+        TrackFormat::H264(format) => (MediaType::Video, Some(h264_bandwidth(format)), h264(format, payload_type)),
+        TrackFormat::Audio(format) => (MediaType::Audio, audio_bandwidth(format), audio(format, payload_type)),
+    };
+    attributes.push(value("control", format!("trackID={}", track.id)));
+    // Port 0: the client chooses by SETUP (RFC 2326 §C.1.2).
+    let mut media = Media::new(kind, 0, TransportProto::RtpAvp, payload_type.to_string());
+    media.bandwidths = bandwidth.map(|kbit| Bandwidth::new(BandwidthType::As, kbit)).into_iter().collect();
+    media.attributes = attributes;
+    media
+}
+
+/// RFC 6184 §8.2.
+fn h264(format: &H264Format, payload_type: u8) -> Vec<Attribute> {
+    let sets = &format.parameter_sets;
+    let fmtp = format!(
+        "{payload_type} packetization-mode=1;profile-level-id={};sprop-parameter-sets={},{}",
+        hex::encode_upper(sets.profile_level_id()),
+        BASE64_STANDARD.encode(&sets.sps),
+        BASE64_STANDARD.encode(&sets.pps),
+    );
+    let rate = (format.fps.as_f64() * 1000.0).round() / 1000.0;
+    vec![
+        value("rtpmap", format!("{payload_type} H264/90000")),
+        value("fmtp", fmtp),
+        value("framerate", rate.to_string()),
+    ]
+}
+
+/// In kbit/s with all headers (RFC 4566 §5.8, RFC 3550 §6.2): the configured rate may be exceeded by a tenth.
+fn h264_bandwidth(format: &H264Format) -> u64 {
+    let coded = u64::from(format.bitrate) * 110 / 100;
+    // Small pictures fill no packets: at least two of them for each picture.
+    let packets = (coded / (1200 * 8)).max(2 * format.fps.as_f64().ceil() as u64);
+    (coded + packets * PACKET_OVERHEAD * 8).div_ceil(1000)
+}
+
+fn audio(format: &AudioFormat, payload_type: u8) -> Vec<Attribute> {
+    let AudioFormat { codec, rate, channels } = *format;
+    let map = match codec {
+        AudioCodec::Pcmu => encoding("PCMU", rate, channels),
+        AudioCodec::Pcma => encoding("PCMA", rate, channels),
+        // Channels are always written: some players take none for two.
+        AudioCodec::L16 => format!("L16/{rate}/{channels}"),
+        // Always so, whatever is inside (RFC 7587 §7).
+        AudioCodec::Opus => "opus/48000/2".to_owned(),
+    };
+    let mut attributes = vec![value("rtpmap", format!("{payload_type} {map}"))];
+    if codec == AudioCodec::Opus {
+        attributes.push(value("fmtp", format!("{payload_type} sprop-stereo={}", u8::from(channels == 2))));
+    }
+    attributes
+}
+
+fn encoding(name: &str, rate: u32, channels: u16) -> String {
+    if channels == 1 { format!("{name}/{rate}") } else { format!("{name}/{rate}/{channels}") }
+}
+
+/// In kbit/s with all headers; none for Opus, whose rate its format does not tell.
+fn audio_bandwidth(format: &AudioFormat) -> Option<u64> {
+    let bits = match format.codec {
+        AudioCodec::Pcmu | AudioCodec::Pcma => 8,
+        AudioCodec::L16 => 16,
+        AudioCodec::Opus => return None,
+    };
+    let coded = u64::from(format.rate) * u64::from(format.channels) * bits;
+    // Large blocks are cut into packets.
+    let packets = AUDIO_PACKETS_PER_SECOND + coded / (1200 * 8);
+    Some((coded + packets * PACKET_OVERHEAD * 8).div_ceil(1000))
+}
+
+fn value(name: &str, value: impl ToString) -> Attribute {
+    Attribute::with_value(name, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::{FrameRate, ParameterSets, Size};
+
+    fn video() -> DescribedTrack {
+        let parameter_sets =
+            ParameterSets { sps: vec![0x67, 0x42, 0xc0, 0x1f, 0x8c].into(), pps: vec![0x68, 0xce, 0x3c, 0x80].into() };
+        let format = H264Format {
+            size: Size::new(1280, 720),
+            fps: FrameRate::new(30000, 1001),
+            bitrate: 2_000_000,
+            parameter_sets,
+        };
+        DescribedTrack { id: 0, format: TrackFormat::H264(format) }
+    }
+
+    fn sound(codec: AudioCodec, rate: u32, channels: u16) -> DescribedTrack {
+        DescribedTrack { id: 1, format: TrackFormat::Audio(AudioFormat { codec, rate, channels }) }
+    }
+
+    fn describe(name: &str, tracks: Vec<DescribedTrack>, local: &str) -> String {
+        let description = Description { name: name.into(), session_id: 77, version: 3, tracks };
+        String::from_utf8(write(&description, local.parse().unwrap())).unwrap()
+    }
+
+    #[test]
+    fn the_whole_description_line_by_line() {
+        let text = describe("main", vec![video(), sound(AudioCodec::Pcmu, 8000, 1)], "192.0.2.1");
+        let expected = [
+            "v=0",
+            "o=- 77 3 IN IP4 192.0.2.1",
+            "s=main",
+            "c=IN IP4 0.0.0.0",
+            "t=0 0",
+            "a=control:*",
+            "a=range:npt=now-",
+            "m=video 0 RTP/AVP 96",
+            "b=AS:2274",
+            "a=rtpmap:96 H264/90000",
+            "a=fmtp:96 packetization-mode=1;profile-level-id=42C01F;sprop-parameter-sets=Z0LAH4w=,aM48gA==",
+            "a=framerate:29.97",
+            "a=control:trackID=0",
+            "m=audio 0 RTP/AVP 0",
+            "b=AS:82",
+            "a=rtpmap:0 PCMU/8000",
+            "a=control:trackID=1",
+            "",
+        ];
+        assert_eq!(text, expected.join("\r\n"));
+        sdp_types::Session::parse(text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn every_sound_has_its_map() {
+        for (track, media, map) in [
+            (sound(AudioCodec::Pcma, 8000, 1), "m=audio 0 RTP/AVP 8", "a=rtpmap:8 PCMA/8000\r\n"),
+            (sound(AudioCodec::Pcma, 16_000, 2), "m=audio 0 RTP/AVP 97", "a=rtpmap:97 PCMA/16000/2\r\n"),
+            (sound(AudioCodec::L16, 48_000, 1), "m=audio 0 RTP/AVP 97", "a=rtpmap:97 L16/48000/1\r\n"),
+            (sound(AudioCodec::L16, 44_100, 2), "m=audio 0 RTP/AVP 10", "a=rtpmap:10 L16/44100/2\r\n"),
+            (
+                sound(AudioCodec::Opus, 48_000, 1),
+                "m=audio 0 RTP/AVP 97",
+                "a=rtpmap:97 opus/48000/2\r\na=fmtp:97 sprop-stereo=0\r\n",
+            ),
+            (
+                sound(AudioCodec::Opus, 48_000, 2),
+                "m=audio 0 RTP/AVP 97",
+                "a=rtpmap:97 opus/48000/2\r\na=fmtp:97 sprop-stereo=1\r\n",
+            ),
+        ] {
+            let text = describe("main", vec![track], "192.0.2.1");
+            assert!(text.contains(&format!("{media}\r\n")) && text.contains(map), "{text}");
+        }
+    }
+
+    #[test]
+    fn ipv6_and_a_name_that_is_none() {
+        let text = describe(" \r\n", vec![video()], "2001:db8::1");
+        assert!(text.contains("o=- 77 3 IN IP6 2001:db8::1\r\ns=Eyrie\r\nc=IN IP6 ::\r\n"), "{text}");
+        let text = describe("main\r\na=control:evil", vec![], "::1");
+        assert!(!text.contains("\na=control:evil"), "{text}");
+    }
+}

@@ -1,0 +1,249 @@
+use super::{CameraSource, Hub, Mailbox, SourceFrame, Taken};
+use crate::{
+    codec::{CodecError, Converter, H264Encoder, H264Settings},
+    device::slate::Slate,
+    media::{AccessUnit, FrameRate, H264Format, H264Profile, RawFrame, Size, TrackFormat},
+    rtp::Packetizer,
+    time::{MonoTime, WallTime},
+};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+/// How often an encoder without frames looks whether its source has fallen silent.
+const LOOK_AROUND: Duration = Duration::from_millis(250);
+
+/// What a stream's picture is to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VideoSettings {
+    /// None: the camera's.
+    pub size: Option<Size>,
+    /// At most so many pictures per second; None: the camera's.
+    pub fps: Option<FrameRate>,
+    /// Bit/s.
+    pub bitrate: u32,
+    /// How far the bitrate may be raised at run time without a new encoder, in bit/s.
+    pub bitrate_ceiling: u32,
+    pub gop: Duration,
+    pub profile: H264Profile,
+    /// None: as many as the board needs.
+    pub slices: Option<u32>,
+    pub frame_skip: bool,
+    /// The largest RTP packet in bytes.
+    pub packet_size: usize,
+}
+
+/// A running encoder thread, `enc-NAME`. Ends when dropped.
+pub struct VideoEncoder {
+    source: Arc<CameraSource>,
+    mailbox: Arc<Mailbox<SourceFrame>>,
+    bitrate: Arc<AtomicU32>,
+}
+
+impl VideoEncoder {
+    /// Starts encoding `source` for `hub`'s video track.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(hub: Arc<Hub>, source: Arc<CameraSource>, settings: VideoSettings) -> io::Result<Self> {
+        let mailbox = source.subscribe(hub.demand().clone(), settings.fps);
+        let bitrate = Arc::new(AtomicU32::new(settings.bitrate));
+        let encoding = Encoding {
+            mailbox: mailbox.clone(),
+            source: source.clone(),
+            bitrate: bitrate.clone(),
+            track: hub.video().expect("an encoder is started for a stream with video"),
+            size: settings.size,
+            hub,
+            settings,
+            packetizer: None,
+            running: None,
+            unit: AccessUnit::default(),
+            last_stamp: MonoTime::ZERO,
+            slates: 0,
+            complaint: String::new(),
+        };
+        thread::Builder::new().name(format!("enc-{}", encoding.hub.name())).spawn(move || encoding.run())?;
+        Ok(Self { source, mailbox, bitrate })
+    }
+
+    /// Changes the bitrate (bit/s) from the next picture on.
+    pub fn set_bitrate(&self, bitrate: u32) {
+        self.bitrate.store(bitrate, Ordering::Relaxed);
+    }
+}
+
+impl Drop for VideoEncoder {
+    fn drop(&mut self) {
+        self.source.unsubscribe(&self.mailbox);
+    }
+}
+
+struct Encoding {
+    hub: Arc<Hub>,
+    track: usize,
+    source: Arc<CameraSource>,
+    mailbox: Arc<Mailbox<SourceFrame>>,
+    settings: VideoSettings,
+    bitrate: Arc<AtomicU32>,
+    /// Fixed by the configuration or by the first picture; viewers never see it change.
+    size: Option<Size>,
+    packetizer: Option<Packetizer>,
+    running: Option<Running>,
+    unit: AccessUnit,
+    last_stamp: MonoTime,
+    slates: u64,
+    complaint: String,
+}
+
+/// The encoder while somebody watches.
+struct Running {
+    encoder: H264Encoder,
+    converter: Converter,
+    slate: Slate,
+    size: Size,
+    fps: FrameRate,
+    bitrate: u32,
+}
+
+impl Encoding {
+    fn run(mut self) {
+        loop {
+            match self.mailbox.take(self.deadline()) {
+                Taken::Closed => return,
+                Taken::Item(SourceFrame { frame, fps }) => {
+                    let done = self.encode(&frame, fps);
+                    self.report(done);
+                }
+                Taken::Nothing if !self.hub.demand().wanted(MonoTime::now()) => self.running = None,
+                Taken::Nothing => {
+                    let done = self.encode_slate(MonoTime::now());
+                    self.report(done);
+                }
+            }
+        }
+    }
+
+    /// When to look around if no frame comes: for the next slate, or for the source's silence. Without demand, never.
+    fn deadline(&self) -> Option<MonoTime> {
+        let now = MonoTime::now();
+        match &self.running {
+            _ if !self.hub.demand().wanted(now) => self.running.as_ref().map(|_| now),
+            Some(running) if self.source.silence(now).is_some() => Some(self.last_stamp + running.fps.interval()),
+            _ => Some(now + LOOK_AROUND),
+        }
+    }
+
+    fn encode_slate(&mut self, now: MonoTime) -> Result<(), CodecError> {
+        let Some(reason) = self.source.silence(now) else { return Ok(()) };
+        let wish = self.source.wish();
+        let (size, fps) = (self.size.unwrap_or(wish.size), self.settings.fps.unwrap_or(wish.fps).min(wish.fps));
+        if now < self.last_stamp + fps.interval() && self.running.is_some() {
+            return Ok(());
+        }
+        self.slates += 1;
+        let sequence = self.slates;
+        let fps = self.running.as_ref().map_or(fps, |running| running.fps);
+        let frame = self.prepare(size, fps)?.slate.draw(&reason, WallTime::now(), now, sequence);
+        self.encode(&frame, fps)
+    }
+
+    /// Encodes, packetizes and publishes one picture.
+    fn encode(&mut self, frame: &RawFrame, fps: FrameRate) -> Result<(), CodecError> {
+        if frame.stamp <= self.last_stamp {
+            return Ok(());
+        }
+        let size = self.size.unwrap_or(Size::new(frame.size.width & !1, frame.size.height & !1));
+        let keyframe = self.hub.take_keyframe_wish();
+        let mut unit = std::mem::take(&mut self.unit);
+        let running = self.prepare(size, fps)?;
+        let made = running
+            .converter
+            .convert(frame)
+            .and_then(|picture| running.encoder.encode(&picture, frame.stamp, keyframe, &mut unit));
+        self.unit = unit;
+        if keyframe && !matches!(made, Ok(true)) {
+            // Still owed: the picture that was to be one is damaged or was skipped.
+            self.hub.owe_keyframe();
+        }
+        if made? {
+            self.last_stamp = frame.stamp;
+            let packetizer = self.packetizer.as_mut().expect("made by `prepare`");
+            let batch = Arc::new(packetizer.packetize(&self.unit));
+            self.hub.publish(self.track, batch, self.unit.data.len(), MonoTime::now());
+        }
+        Ok(())
+    }
+
+    /// An encoder for pictures of that size and rate: the running one where it fits, else a new one.
+    fn prepare(&mut self, size: Size, fps: FrameRate) -> Result<&mut Running, CodecError> {
+        let bitrate = self.bitrate.load(Ordering::Relaxed);
+        if let Some(running) = &mut self.running
+            && running.bitrate != bitrate
+            && running.encoder.set_bitrate(bitrate).is_ok()
+        {
+            running.bitrate = bitrate;
+            self.announce();
+        }
+        let fits = |running: &Running| running.size == size && running.fps == fps && running.bitrate == bitrate;
+        if !self.running.as_ref().is_some_and(fits) {
+            self.running = None;
+            let encoder = H264Encoder::new(&H264Settings {
+                size,
+                fps,
+                bitrate,
+                bitrate_ceiling: self.settings.bitrate_ceiling.max(bitrate),
+                gop: self.settings.gop,
+                profile: self.settings.profile,
+                slices: self.settings.slices,
+                frame_skip: self.settings.frame_skip,
+            })?;
+            let (converter, slate) = (Converter::new(size), Slate::new(size, &self.source.wish().name));
+            tracing::info!(
+                stream = self.hub.name(),
+                "encodes {size} at {fps} fps, {bitrate} bit/s, {} slices",
+                encoder.slices()
+            );
+            if self.settings.fps.is_some_and(|wanted| wanted > fps) {
+                tracing::warn!(stream = self.hub.name(), "the camera gives only {fps} pictures a second");
+            }
+            self.size = Some(size);
+            self.running = Some(Running { encoder, converter, slate, size, fps, bitrate });
+            self.announce();
+        }
+        Ok(self.running.as_mut().expect("just made where it was missing"))
+    }
+
+    /// Tells the hub what the track is now.
+    fn announce(&mut self) {
+        let Some(running) = &self.running else { return };
+        let format = TrackFormat::H264(H264Format {
+            size: running.size,
+            fps: running.fps,
+            bitrate: running.bitrate,
+            parameter_sets: running.encoder.parameter_sets().clone(),
+        });
+        let track = &self.hub.tracks()[self.track];
+        if self.packetizer.is_none() {
+            let size = self.settings.packet_size;
+            self.packetizer =
+                Some(Packetizer::new(&format, size, track.ssrc, track.first_sequence, track.timestamp_offset));
+        }
+        track.set_format(format);
+    }
+
+    /// Logs a failure, once for as long as it stays the same.
+    fn report(&mut self, done: Result<(), CodecError>) {
+        let complaint = done.err().map(|error| error.to_string()).unwrap_or_default();
+        if !complaint.is_empty() && complaint != self.complaint {
+            tracing::warn!(stream = self.hub.name(), "a picture was not encoded: {complaint}");
+            self.complaint = complaint;
+        }
+    }
+}
