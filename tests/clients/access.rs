@@ -1,7 +1,7 @@
 //! Who may look: the password made at the first start, configured users, nobody else.
 
 use super::retina::{Retina, Seen};
-use crate::support::{Expected, Player, Server, missing};
+use crate::support::{Expected, Player, Server, Times, missing};
 
 const SCENE: &str = "
     [camera.cam]
@@ -43,7 +43,7 @@ fn ffmpeg_logs_in_with_the_password_in_its_url() {
         return;
     }
     let server = Server::start("", SCENE);
-    let player = Player { width: 320, height: 180, pictures: 11, sound: false, timed: true };
+    let player = Player { width: 320, height: 180, pictures: 11, sound: false, times: Times::Stream };
     let url = server.url_as("main", "viewer", &server.viewer_password());
     player.ffmpeg(&["-rtsp_transport", "tcp"], &url).check(SECOND);
     server.stop();

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use crate::support::{
-    self, Expected, Player, Server, Sound, marks,
+    self, Expected, Player, Server, Sound, Times, marks,
     player::{skip, tells_damage},
 };
 
@@ -22,7 +22,7 @@ const SCENE: &str = "
 const EXPECTED: Expected = Expected { fps: 30.0, step: 1, seconds: 10.0, sound: true };
 
 /// Ten seconds, from the first picture to the last.
-const PLAYER: Player = Player { width: 640, height: 360, pictures: 301, sound: true, timed: true };
+const PLAYER: Player = Player { width: 640, height: 360, pictures: 301, sound: true, times: Times::Player };
 
 fn server() -> Server {
     Server::start("anonymous = true", SCENE)
@@ -43,7 +43,8 @@ fn ffmpeg(transport: &str) {
         return;
     }
     let server = server();
-    PLAYER.ffmpeg(&["-rtsp_transport", transport], &server.url("main")).check(EXPECTED);
+    let player = Player { times: Times::Stream, ..PLAYER };
+    player.ffmpeg(&["-rtsp_transport", transport], &server.url("main")).check(EXPECTED);
     server.stop();
 }
 
@@ -154,7 +155,7 @@ fn openrtsp(options: &[&str]) {
         let mut files = name.filter(|path| path.to_string_lossy().contains(kind));
         files.next().unwrap_or_else(|| panic!("openRTSP recorded no {kind}; it said:\n{said}"))
     };
-    let bare = Player { sound: false, timed: false, ..PLAYER };
+    let bare = Player { sound: false, times: Times::None, ..PLAYER };
     let mut recording = bare.ffmpeg(&["-f", "h264"], file("r-video").to_str().unwrap());
     let samples = fs::read(file("r-audio")).unwrap().into_iter().map(marks::ulaw).collect();
     recording.sound = Some(Sound { rate: 8000, samples, pieces: Vec::new() });

@@ -80,7 +80,7 @@ fn on_demand_shows_a_picture_within_a_second() {
     server.stop();
 }
 
-/// Ten viewers of one stream at once, over both transports: each sees all of it.
+/// Four viewers of one stream at once, over both transports: each sees all of it.
 #[test]
 fn viewers_do_not_disturb_each_other() {
     let server = server("bars", "1M", "");

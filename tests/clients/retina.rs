@@ -180,7 +180,7 @@ impl Notes {
             bitrate: self.bytes as f64 * 8.0 / (span + interval),
             first_picture: self.first_picture.unwrap_or_default(),
             clock_errors,
-            recording: Recording { pictures, sound, complaints: self.complaints },
+            recording: Recording { pictures, sound, stream_time: true, complaints: self.complaints },
         }
     }
 }

@@ -134,8 +134,8 @@ pub fn pitch(samples: &[f32], rate: u32) -> f64 {
         re * re + im * im
     };
     let strongest = |candidates: Vec<u32>| candidates.into_iter().max_by(|a, b| power(a).total_cmp(&power(b))).unwrap();
-    let near = strongest((100..highest).step_by(10).collect());
-    f64::from(strongest((near - 10..=near + 10).step_by(2).collect()))
+    let near = strongest((100..highest).step_by(20).collect());
+    f64::from(strongest((near - 20..=near + 20).step_by(2).collect()))
 }
 
 /// The level of samples in dB below full scale of a sine: 0 is a sine that just clips.
@@ -147,6 +147,6 @@ pub fn level_dbfs(samples: &[f32]) -> f64 {
 /// One sample of G.711 µ-law, at full scale 1.
 pub fn ulaw(code: u8) -> f32 {
     let code = !code;
-    let magnitude = ((i32::from(code & 0x0F) << 3) + 0x84 << (code >> 4 & 7)) - 0x84;
+    let magnitude = (((i32::from(code & 0x0F) << 3) + 0x84) << (code >> 4 & 7)) - 0x84;
     (if code & 0x80 != 0 { -magnitude } else { magnitude }) as f32 / 32768.0
 }

@@ -9,5 +9,5 @@ pub mod player;
 pub mod server;
 
 pub use judge::{Expected, Picture, Recording, Sound};
-pub use player::{Player, missing};
+pub use player::{Player, Times, missing};
 pub use server::Server;

@@ -54,6 +54,17 @@ pub fn skip(why: &str) {
     eprintln!("SKIPPED: {why}");
 }
 
+/// What the time stamps that FFmpeg reads are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// They follow from the stream's RTP and RTCP times alone.
+    Stream,
+    /// They are by the player's clock.
+    Player,
+    /// There are none.
+    None,
+}
+
 /// One recording to be made.
 pub struct Player {
     pub width: usize,
@@ -61,8 +72,7 @@ pub struct Player {
     /// When this many pictures have come, the player is told to end.
     pub pictures: usize,
     pub sound: bool,
-    /// Whether the container carries true time stamps.
-    pub timed: bool,
+    pub times: Times,
 }
 
 impl Player {
@@ -144,12 +154,11 @@ impl Player {
         if !status.is_some_and(|status| status.success()) {
             recording.complaints.push(format!("ffmpeg ended with {status:?}:\n{log}"));
         }
-        recording.complaints.extend(
-            log.lines()
-                .filter(|line| DAMAGE.iter().any(|word| line.contains(word)))
-                .map(|line| format!("ffmpeg: {line}")),
-        );
-        if self.timed {
+        // That is about the numbering of raw pictures on their way to us, which knows no uneven intervals.
+        let damage = |line: &&str| tells_damage(line) && !line.contains("Application provided invalid");
+        recording.complaints.extend(log.lines().filter(damage).map(|line| format!("ffmpeg: {line}")));
+        recording.stream_time = self.times == Times::Stream;
+        if self.times != Times::None {
             for (picture, line) in recording.pictures.iter_mut().zip(info(&log, "Parsed_showinfo")) {
                 picture.time = number(line, "pts_time:");
             }
@@ -165,7 +174,7 @@ impl Player {
         let samples = pcm.as_chunks().0.iter().map(|bytes| f32::from(i16::from_le_bytes(*bytes)) / 32768.0).collect();
         let mut first = 0.0;
         let mut pieces = Vec::new();
-        for line in info(log, "Parsed_ashowinfo").filter(|_| self.timed) {
+        for line in info(log, "Parsed_ashowinfo").filter(|_| self.times != Times::None) {
             let (Some(time), Some(count), Some(rate)) =
                 (number(line, "pts_time:"), number(line, "nb_samples:"), number(line, "rate:"))
             else {

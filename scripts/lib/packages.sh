@@ -1,0 +1,16 @@
+# The packages of Debian, Ubuntu and Raspberry Pi OS that Eyrie's scripts install: the one list of them.
+# shellcheck shell=bash disable=SC2034 # read by the scripts that source this
+
+# To build. nasm: openh264 and libjpeg-turbo are 2 to 3 times slower without it, and only x86 uses it.
+build_packages=(g++ cmake pkg-config libasound2-dev libclang-dev)
+case $(uname -m) in x86_64 | i?86) build_packages+=(nasm) ;; esac
+
+# To lint.
+lint_packages=(shellcheck python3-venv)
+
+# The players that the server is tested with; mmdebstrap unpacks those that stable has not.
+client_packages=(ffmpeg mpv gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+    gstreamer1.0-plugins-bad gstreamer1.0-libav mmdebstrap)
+
+# The emulated machine with virtual cameras and sound cards.
+guest_packages=(qemu-system-x86 binutils kmod xz-utils zstd python3 ffmpeg)

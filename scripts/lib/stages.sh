@@ -1,0 +1,116 @@
+# The stages of scripts/test. Sourced by it, in the top folder, with $cargo set.
+# shellcheck shell=bash disable=SC2154
+
+passed=0 failed=0 skipped=0
+reports=()
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# run_stage NAME: runs stage_NAME in a shell of its own; 77 is a skip, as in automake.
+run_stage() {
+    local name=$1 started=$SECONDS status result
+    say "== $name"
+    # Not as a condition: bash would then not stop the stage at its first failure.
+    set +e
+    (
+        set -e
+        "stage_${name//-/_}"
+    ) 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    set -e
+    case $status in
+        0) result=passed passed=$((passed + 1)) ;;
+        77) result=skipped ;;
+        *) result=failed failed=$((failed + 1)) ;;
+    esac
+    if [ $result = skipped ] && [ "${CI:-}" = true ]; then
+        say "$name was skipped, which CI does not allow"
+        result=failed failed=$((failed + 1))
+    elif [ $result = skipped ]; then
+        skipped=$((skipped + 1))
+    fi
+    local tests
+    tests=$(sed -n 's/^ *Summary \[[^]]*\] *//p' "$log" | tail -n 1)
+    reports+=("$(printf '%-12s %-8s %4d s  %s' "$name" "$result" $((SECONDS - started)) "$tests")")
+}
+
+conclude() {
+    printf '%s\n' "" "${reports[@]}"
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ "$failed" = 0 ]
+}
+
+# skip REASON…
+skip() {
+    say "skipped: $*"
+    exit 77
+}
+
+# rust_tool NAME VERSION: a cargo subcommand, from PATH, from the wheel that PyPI has of it, or built (minutes).
+rust_tool() {
+    local name=$1 version=$2 tools=$root/target/tools
+    PATH=$tools/bin:$PATH
+    command -v "$name" >/dev/null && return
+    say "getting $name $version"
+    install python3-venv
+    if { [ -x "$tools/bin/pip" ] || python3 -m venv "$tools"; } &&
+        "$tools/bin/pip" install --quiet --disable-pip-version-check "astral-dev-toolchain-$name==$version"; then
+        return
+    fi
+    say "there is no wheel of $name for this machine: building it"
+    "$cargo" install --quiet --locked --root "$tools" "$name@$version"
+}
+
+# nextest PROFILE OPTION…: all tests of a profile of .config/nextest.toml.
+nextest() {
+    local profile=$1
+    shift
+    rust_tool cargo-nextest 0.9.148
+    "$cargo" nextest run --locked --profile "$profile" "$@"
+}
+
+stage_lint() {
+    install "${lint_packages[@]}"
+    "$cargo" fmt --check
+    "$cargo" clippy --locked --quiet --all-targets -- -D warnings
+    rust_tool cargo-deny 0.20.2
+    cargo-deny --log-level warn check bans licenses sources
+    # Every script, whatever its name ends in.
+    git ls-files scripts tests .ci | while read -r file; do
+        if head -n 1 "$file" | grep -Eq '^#!.*\b(ba|da)?sh\b' || [[ $file == *.sh ]]; then echo "$file"; fi
+    done | xargs shellcheck -x -P SCRIPTDIR:scripts/lib
+}
+
+stage_unit() {
+    nextest default
+    "$cargo" test --locked --quiet --doc
+}
+
+stage_clients() {
+    install "${client_packages[@]}"
+    if scripts/lib/sid-clients has || scripts/lib/sid-clients make; then
+        CI=true nextest clients
+    else
+        say "skipped: VLC and openRTSP, which Debian unstable does not give at present"
+        CI=true nextest clients -E 'not test(/::(vlc|openrtsp)_/)'
+    fi
+}
+
+stage_guest() {
+    [ -x tests/guest/run ] || skip "tests/guest/run is not there"
+    install "${guest_packages[@]}"
+    tests/guest/run
+}
+
+stage_fuzz() { scripts/lib/fuzz "${FUZZ_SECONDS:-20}"; }
+stage_fuzz_long() { scripts/lib/fuzz "${FUZZ_SECONDS:-600}"; }
+
+stage_bench_smoke() {
+    compgen -G 'benches/*.rs' >/dev/null || skip "there are no benchmarks"
+    EYRIE_BENCH_SMOKE=1 "$cargo" bench --locked
+}
+
+stage_bench() {
+    compgen -G 'benches/*.rs' >/dev/null || skip "there are no benchmarks"
+    "$cargo" bench --locked
+}
