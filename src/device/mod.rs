@@ -7,6 +7,7 @@ pub mod list;
 mod pace;
 pub mod pattern;
 pub mod slate;
+pub mod tone;
 pub mod v4l2;
 
 use crate::media::{FrameRate, PixelFormat, RawFrame, SampleBlock, Scene, Size, Tone};
@@ -35,6 +36,14 @@ pub fn open_camera(wish: &CameraWish) -> Result<Box<dyn Camera>, DeviceError> {
         "test" => Box::new(pattern::TestPattern::open(wish)?),
         _ => Box::new(v4l2::open(wish)?),
     })
+}
+
+/// Opens the microphone that `wish` names.
+///
+/// # Errors
+/// It is absent, ambiguous or in use.
+pub fn open_microphone(wish: &MicrophoneWish) -> Result<Box<dyn Microphone>, DeviceError> {
+    Ok(Box::new(tone::TestTone::open(wish)))
 }
 
 /// What was negotiated with a camera.
