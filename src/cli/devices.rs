@@ -26,7 +26,7 @@ impl Devices {
 
 /// All there is, as `--json` prints it.
 fn found() -> Value {
-    json!({ "cameras": [], "sound_cards": [] })
+    json!({ "cameras": crate::device::list::cameras(), "sound_cards": [] })
 }
 
 /// What the table needs of it.
