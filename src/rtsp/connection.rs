@@ -146,12 +146,13 @@ impl Connection {
             self.close(CloseReason::Http, sessions);
             return;
         }
-        match Exchange::begin(request) {
-            Ok(exchange) => {
+        match Exchange::check(&request) {
+            Ok((method, url)) => {
+                let exchange = Exchange { request, method, url };
                 let outcome = self.begin(&exchange, sessions, now);
                 self.carry_out(exchange, outcome, sessions, now);
             }
-            Err((response, request)) => self.respond(&response, &request, sessions, now),
+            Err(response) => self.respond(&response, &request, sessions, now),
         }
     }
 
