@@ -158,7 +158,9 @@ impl Connection {
                 settle(self.granted(exchange, user, stream, sessions, now))
             }
             (Step::Describe { target }, Answer::Described(description)) => {
-                Outcome::Respond(self.described(exchange, &target, description))
+                let response = self.described(exchange, &target, description);
+                self.described = Some(target);
+                Outcome::Respond(response)
             }
             (Step::Setup(setup), Answer::SetUp(accepted)) => {
                 let response = self.set_up(exchange, setup, accepted, sessions, now);

@@ -88,6 +88,24 @@ fn gstreamer_over_udp() {
 }
 
 #[test]
+fn gstreamer_loses_path_and_query_in_the_url_of_a_track() {
+    let mut server = Server::new();
+    let mut client = server.connect();
+    let answer = server.request(&mut client, "DESCRIBE", "rtsp://h/main?audio=0", "");
+    assert_eq!(header(&answer, "Content-Base"), Some("rtsp://h/main?audio=0/"));
+    let setup = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n";
+    assert_eq!(server.status(&mut client, "SETUP", "rtsp://h/trackID=0", setup), 200);
+    let play = server.request(&mut client, "PLAY", "rtsp://h/main?audio=0/", "Session: SESSION\r\n");
+    // It compares with the URL that it asked for.
+    assert_eq!(header(&play, "RTP-Info"), Some("url=rtsp://h/trackID=0;seq=7;rtptime=70"));
+    // Without what was described before, that URL names no stream.
+    let mut other = server.connect();
+    assert_eq!(server.status(&mut other, "SETUP", "rtsp://h/trackID=0", setup), 404);
+    server.request(&mut other, "DESCRIBE", "rtsp://h/main", "");
+    assert_eq!(server.status(&mut other, "SETUP", "rtsp://h/trackID=0", setup), 404);
+}
+
+#[test]
 fn vlc_and_openrtsp_sign_all_with_the_content_base() {
     let mut server = Server::new();
     let mut client = server.connect();
