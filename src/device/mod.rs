@@ -5,6 +5,7 @@ mod canvas;
 mod pace;
 pub mod pattern;
 pub mod slate;
+pub mod tone;
 
 use crate::media::{FrameRate, PixelFormat, RawFrame, SampleBlock, Scene, Size, Tone};
 use std::{fmt, time::Duration};
