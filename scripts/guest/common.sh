@@ -1,6 +1,7 @@
 # common.sh ARCH: sourced by setup. Sets HERE, GUEST (the work folder target/guest), W ($GUEST/ARCH), and defines
 # apt_private: apt that reads the machine's own package sources, for ARCH, with its state in $GUEST and never the machine's.
 set -euo pipefail
+export PATH=$PATH:/usr/sbin:/sbin # depmod, for plain users
 HERE=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
 GUEST=${CARGO_TARGET_DIR:-$ROOT/target}/guest
@@ -29,6 +30,10 @@ apt_private() { # apt_private apt-get|apt-cache ARGS…
     mkdir -p "$state"/{lists,archives}/partial
     : > "$state/status"
     debian_sources > "$state/sources-$ARCH.list"
+    if ! [ -s "$state/sources-$ARCH.list" ] && [ "$(id -u)" = 0 ]; then # a fresh machine has no lists yet
+      apt-get -qq -o DPkg::Lock::Timeout=300 update >&2
+      debian_sources > "$state/sources-$ARCH.list"
+    fi
     [ -s "$state/sources-$ARCH.list" ] ||
       die "no Debian package source with lists on this machine (root: apt-get update); the guest takes its kernel from there"
     cat > "$state/apt-$ARCH.conf" << C
@@ -37,6 +42,8 @@ Dir::State::extended_states "$state/extended_states"; Dir::Cache "$state"; Dir::
 Dir::Cache::pkgcache "pkgcache-$ARCH.bin"; Dir::Etc::sourcelist "$state/sources-$ARCH.list"; Dir::Etc::sourceparts "/dev/null";
 Dir::Etc::preferences "/dev/null"; Dir::Etc::preferencesparts "/dev/null";
 APT::Architecture "$ARCH"; APT::Architectures { "$ARCH"; }; APT::Sandbox::User ""; Acquire::Languages "none";
+#clear APT::Update::Post-Invoke;
+#clear DPkg::Post-Invoke;
 Acquire::Retries "3"; Acquire::GzipIndexes "true"; Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 C
     apt-get -c "$state/apt-$ARCH.conf" -qq update >&2

@@ -1,1 +1,11 @@
 //! The composition: makes a plan from a config, builds every part from it, applies a changed one, shuts down.
+
+mod access;
+mod listen;
+mod plan;
+mod run;
+mod serving;
+mod status;
+mod urls;
+
+pub use run::{Options, run};

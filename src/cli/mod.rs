@@ -1,8 +1,75 @@
 //! The command line, one file per command.
 
-use std::process::ExitCode;
+mod check;
+mod devices;
+mod log;
+mod passwd;
+mod reload;
+mod run;
+mod server;
+mod set;
+mod status;
+mod table;
+
+use clap::{Parser, Subcommand};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+#[derive(Parser)]
+#[command(name = "eyrie", version, about = "Turns a Linux board with a camera into a professional network camera")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve: prints the URLs and then `ready`, logs on stderr
+    Run(run::Run),
+    /// Say what is wrong with a config; exits with 1 if anything is
+    Check(check::Check),
+    /// List cameras and sound cards
+    Devices(devices::Devices),
+    /// Print a [[user]] block for the config
+    Passwd(passwd::Passwd),
+    /// Say how the running server fares and who watches
+    Status(status::Status),
+    /// Make the running server read its config anew; exits with 1 if it is refused
+    Reload(reload::Reload),
+    /// Change one key of the config, comments kept, and reload
+    Set(set::Set),
+}
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    match Arguments::parse().command {
+        Command::Run(command) => command.run(),
+        Command::Check(command) => command.run(),
+        Command::Devices(command) => command.run(),
+        Command::Passwd(command) => command.run(),
+        Command::Status(command) => command.run(),
+        Command::Reload(command) => command.run(),
+        Command::Set(command) => command.run(),
+    }
+}
+
+/// Puts `text`, whole lines, on stdout. A reader that has gone away (`| head`) is no reason to panic, as `println!` does.
+fn print(text: &str) -> ExitCode {
+    match io::stdout().lock().write_all(text.as_bytes()).and_then(|()| io::stdout().lock().flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Says `why` on stderr.
+fn fail(why: impl Display) -> ExitCode {
+    note(why);
+    ExitCode::FAILURE
+}
+
+fn note(what: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{what}");
 }

@@ -49,7 +49,11 @@ pub fn edit(text: &str, origin: &str, key: &str, value: &str) -> Result<String, 
     let path: Vec<_> = path.iter().map(Key::get).collect();
     let value = toml_value(value, shape_of(&path)?);
     set(document.as_table_mut(), &path, value).map_err(|why| EditError::Key(format!("{key}: {why}")))?;
-    let edited = document.to_string();
+    let mut edited = document.to_string();
+    if text.contains("\r\n") {
+        // The editor of TOML writes none of the line ends that it read.
+        edited = edited.replace("\r\n", "\n").replace('\n', "\r\n");
+    }
     parse(&edited, origin).map_err(EditError::After)?;
     Ok(edited)
 }
@@ -215,6 +219,9 @@ md5 = \"00000000000000000000000000000000\"
         assert_eq!(edited("stream.main.video.bitrate", "\"4M\""), expected);
         assert_eq!(edited("stream.main.video.bitrate", "4000000"), TEXT.replace("\"2M\"", "4000000"));
         assert_eq!(edited("camera.front.device", "test"), TEXT);
+        let windows = TEXT.replace('\n', "\r\n");
+        let expected = expected.replace('\n', "\r\n");
+        assert_eq!(edit(&windows, "f", "stream.main.video.bitrate", "4M"), Ok(expected));
     }
 
     #[test]

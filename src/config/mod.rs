@@ -12,19 +12,17 @@ mod forms;
 mod paths;
 mod schema;
 mod section;
+mod users;
 
 pub use built_in::{BUILT_IN_MAIN, BUILT_IN_SUB};
-pub use decode::is_user_name;
 pub use edit::{EditError, edit, write};
 pub use errors::{ConfigError, ConfigErrors, Place};
 pub use paths::{DEFAULT_FILE, Environment, Paths};
 pub use schema::*;
+pub use users::{digests, is_user_name};
 
-use decode::Secrecy;
 use errors::Found;
-use md5::{Digest as _, Md5};
 use section::Findings;
-use sha2::Sha256;
 use std::{
     fs::File,
     io::{self, Read},
@@ -32,6 +30,7 @@ use std::{
     path::Path,
 };
 use toml::de::DeTable;
+use users::Secrecy;
 
 /// A documented config that says what the empty one means; installed as [`DEFAULT_FILE`].
 pub const EXAMPLE: &str = include_str!("example.toml");
@@ -102,12 +101,6 @@ fn read(path: &Path) -> io::Result<(Vec<u8>, u32)> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "longer than 1 MB"));
     }
     Ok((bytes, mode))
-}
-
-/// MD5 and SHA-256 of `NAME:Eyrie:PASSWORD`, the HA1 of RFC 7616 §3.4.2.
-pub fn digests(name: &str, password: &str) -> ([u8; 16], [u8; 32]) {
-    let ha1 = format!("{name}:{REALM}:{password}");
-    (Md5::digest(&ha1).into(), Sha256::digest(&ha1).into())
 }
 
 #[cfg(test)]

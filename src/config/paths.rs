@@ -87,12 +87,7 @@ impl Paths {
 
     /// Where a client that is told nothing looks for a server, in this order.
     pub fn control_sockets(environment: &Environment) -> Vec<PathBuf> {
-        let mut sockets = vec![environment.plain_control_socket(), SYSTEM_CONTROL_SOCKET.into()];
-        // In a folder that anybody may make there, nobody but oneself is to answer root.
-        if environment.uid == 0 && sockets[0].starts_with("/tmp") {
-            sockets.remove(0);
-        }
-        sockets
+        vec![environment.plain_control_socket(), SYSTEM_CONTROL_SOCKET.into()]
     }
 }
 
@@ -157,6 +152,7 @@ mod tests {
         };
         let plain = Environment { uid: 1000, ..Environment::default() };
         assert_eq!(sockets(plain), ["/tmp/eyrie-1000/control.sock", "/run/eyrie/control.sock"]);
-        assert_eq!(sockets(Environment::default()), ["/run/eyrie/control.sock"]);
+        let desktop = Environment { xdg_runtime_dir: Some("/run/user/1000".into()), ..Environment::default() };
+        assert_eq!(sockets(desktop), ["/run/user/1000/eyrie/control.sock", "/run/eyrie/control.sock"]);
     }
 }

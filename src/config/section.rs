@@ -87,7 +87,7 @@ impl<'f, 'i> Section<'f, 'i> {
         default
     }
 
-    /// The items of a list, each with its place; None where it is left out.
+    /// The items of a list, each with its place; None where it is left out or one is wrong.
     pub fn list<T: 'static>(&mut self, key: &'static str, form: Form<T>) -> Option<Vec<Spanned<T>>> {
         let value = self.ask(key, Shape::List)?;
         let Some(items) = value.get_ref().as_array() else {
@@ -102,7 +102,8 @@ impl<'f, 'i> Section<'f, 'i> {
                 None
             }
         };
-        Some(items.iter().filter_map(read).collect())
+        // All are read before one that is wrong counts, so that each is told.
+        items.iter().map(read).collect::<Vec<_>>().into_iter().collect()
     }
 
     /// As [`Section::list`], refusing what is there twice, and `default` where it is left out.

@@ -378,6 +378,8 @@ fn what_comes_later_takes_its_default_only() {
 
 #[test]
 fn all_errors_are_told_in_the_order_of_the_file() {
+    let two = parse("server.listen = ['a', 'b']", "f").unwrap_err();
+    assert_eq!(two.0.len(), 2, "{two}");
     let text = "[server]\nanonymous = 1\n[camera.a]\n[stream.s]\nvideo = { from = 'b', fps = 0 }\n";
     let errors = parse(text, "f.toml").unwrap_err();
     let places: Vec<_> = errors.0.iter().map(|error| error.place.as_ref().map(|p| (p.line, p.column))).collect();

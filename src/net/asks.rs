@@ -180,7 +180,7 @@ impl State {
             tracks: [None, None],
             bytes: 0,
             dropped_before: 0,
-            watch: hub.demand().watch(),
+            _watch: hub.demand().watch(),
         });
         let ssrc = hub.tracks()[index].ssrc;
         viewer.tracks[index] = Some(ViewerTrack { ssrc, clock_rate: format.clock_rate(), ..ViewerTrack::default() });

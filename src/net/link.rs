@@ -41,11 +41,6 @@ impl Link {
         self.control.is_empty() && self.media.is_none()
     }
 
-    /// Whether a batch may begin.
-    pub fn wants_media(&self) -> bool {
-        self.media.is_none()
-    }
-
     /// Writes as much as the socket takes. How many bytes; `WouldBlock` is told by [`Link::is_empty`] being false.
     ///
     /// # Errors

@@ -11,7 +11,6 @@ use super::{
 use crate::{
     rtp::rtcp,
     rtsp::{self, ConnectionId, SessionId, Sessions},
-    stream::Watch,
     time::{MonoTime, WallClock},
 };
 use std::{
@@ -51,8 +50,6 @@ pub struct Stream {
     pub ring: Ring,
     /// Who watches it.
     pub viewers: Vec<SessionId>,
-    /// Raised for streams that run without viewers too.
-    pub permanent: Option<Watch>,
 }
 
 /// One RTSP connection.
@@ -102,7 +99,7 @@ impl State {
             let id = entry.hub.id();
             let stream = match self.streams.remove(&id) {
                 Some(stream) => Stream { entry, ..stream },
-                None => Stream { entry, ring: Ring::default(), viewers: Vec::new(), permanent: None },
+                None => Stream { entry, ring: Ring::default(), viewers: Vec::new() },
             };
             kept.insert(id, stream);
         }

@@ -5,7 +5,7 @@ use crate::rtp::PacketBatch;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     os::fd::AsFd,
 };
 use tokio::net::UdpSocket;
@@ -85,14 +85,6 @@ fn socket(local: SocketAddr, shared: bool) -> io::Result<Socket> {
 /// An IPv4 address that came in through an IPv6 socket, as what it is.
 pub fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
-}
-
-/// The wildcard address of all families that there are.
-pub fn any_address() -> IpAddr {
-    match Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP)) {
-        Ok(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        Err(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-    }
 }
 
 /// Sends packets of `batch` from byte `from` on, at most `allowed` bytes of them, in one system call. Returns the byte after the

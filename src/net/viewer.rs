@@ -27,8 +27,8 @@ pub struct Viewer {
     pub bytes: u64,
     /// Access units dropped before the present cursor.
     pub dropped_before: u64,
-    /// Keeps the sources running.
-    pub watch: Watch,
+    /// Keeps the sources running for as long as the viewer lives.
+    pub _watch: Watch,
 }
 
 /// What a viewer's track has of its own.

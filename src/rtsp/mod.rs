@@ -39,7 +39,11 @@ mod methods;
 mod response;
 mod sdp;
 mod session;
+mod setup;
 mod url;
+
+#[cfg(test)]
+mod tests;
 
 pub use ask::{
     Accepted, Answer, Ask, AskId, CloseReason, DescribedTrack, Description, Input, Output, PlayStart, Refusal,

@@ -11,7 +11,7 @@ WIDTH, HEIGHT = 320, 180
 BARS = [(180, 128, 128), (162, 44, 142), (131, 156, 44), (112, 72, 58),
         (84, 184, 198), (65, 100, 212), (35, 212, 114), (16, 128, 128)]
 TOLERANCE = 10
-PATIENCE = 40.0                      # s: for what takes under five on an idle machine
+PATIENCE = float(os.environ.get("PATIENCE") or 40.0)                      # s: for what takes under five on an idle machine
 
 
 class Failure(Exception):
@@ -215,4 +215,5 @@ def main():
     return 1 if failed else 0
 
 
-sys.exit(main())
+if __name__ == '__main__':
+    sys.exit(main())

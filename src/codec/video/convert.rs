@@ -4,6 +4,9 @@ mod packed;
 mod scale;
 mod semi_planar;
 
+#[cfg(test)]
+mod tests;
+
 use super::jpeg::Decoder;
 use super::picture::{Canvas, Picture, check_plane};
 use crate::codec::CodecError;
@@ -18,13 +21,13 @@ pub struct Converter {
     unpacked: Canvas,
     scaled: Canvas,
     scaler: Option<Scaler>,
-    jpeg: Option<Decoder>,
+    jpeg: Decoder,
 }
 
 impl Converter {
     /// For pictures of `target`, which is even in both directions.
     pub fn new(target: Size) -> Self {
-        Self { target, unpacked: Canvas::default(), scaled: Canvas::default(), scaler: None, jpeg: None }
+        Self { target, unpacked: Canvas::default(), scaled: Canvas::default(), scaler: None, jpeg: Decoder::default() }
     }
 
     /// The picture as I420 of the target size: where it is that already, its own memory; else in a buffer that is kept
@@ -65,12 +68,8 @@ impl Converter {
                 self.unpacked.picture()
             }
             PixelFormat::Mjpeg => {
-                let decoder = match &mut self.jpeg {
-                    Some(decoder) => decoder,
-                    none => none.insert(Decoder::new()?),
-                };
                 self.unpacked.resize(size);
-                decoder.decode(bytes, size, &mut self.unpacked)?;
+                self.jpeg.decode(bytes, size, &mut self.unpacked)?;
                 self.unpacked.picture()
             }
         };

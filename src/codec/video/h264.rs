@@ -3,6 +3,9 @@
 mod sys;
 mod trial;
 
+#[cfg(test)]
+mod tests;
+
 use super::picture::Picture;
 use crate::codec::CodecError;
 use crate::media::h264::{low_delay_sps, nal_type};
@@ -10,6 +13,11 @@ use crate::media::{AccessUnit, FrameRate, H264Profile, ParameterSets, Size};
 use crate::time::MonoTime;
 use openh264_sys2 as oh;
 use std::time::Duration;
+
+/// How finely to quantise at most: finer gains nothing that a person sees.
+const FINEST_QP: i32 = 12;
+/// The same where a picture did not fit into the library's buffers: even white noise does so.
+const SAFE_QP: i32 = 32;
 
 /// What an encoder is made for. Only the bitrate changes later.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,8 +79,8 @@ impl H264Settings {
         ((self.gop.as_secs_f64() * self.fps.as_f64()).round() as u32).max(1)
     }
 
-    fn encoder(&self, slices: u32) -> Result<sys::Encoder, CodecError> {
-        sys::Encoder::new(self.size, |params| {
+    fn encoder(&self, slices: u32, min_qp: i32) -> Result<sys::Encoder, CodecError> {
+        let mut encoder = sys::Encoder::new(self.size, |params| {
             params.iUsageType = oh::CAMERA_VIDEO_REAL_TIME;
             params.iComplexityMode = oh::LOW_COMPLEXITY;
             params.fMaxFrameRate = self.library_fps() as f32;
@@ -86,7 +94,7 @@ impl H264Settings {
             params.bEnableFrameSkip = self.frame_skip;
             params.iRCMode = oh::RC_BITRATE_MODE;
             // The library's own limit of 42 does not hold a low rate on busy pictures.
-            (params.iMinQp, params.iMaxQp) = (12, 51);
+            (params.iMinQp, params.iMaxQp) = (min_qp, 51);
             params.iMultipleThreadIdc = slices.min(4) as u16;
             let profile = match self.profile {
                 H264Profile::Baseline => oh::PRO_BASELINE,
@@ -103,13 +111,16 @@ impl H264Settings {
             layer.uiProfileIdc = profile;
             layer.sSliceArgument.uiSliceMode = if slices > 1 { oh::SM_FIXEDSLCNUM_SLICE } else { oh::SM_SINGLE_SLICE };
             layer.sSliceArgument.uiSliceNum = slices;
-        })
+        })?;
+        encoder.set_bitrate(self.library_bitrate(self.bitrate))?;
+        Ok(encoder)
     }
 }
 
 /// An openh264 encoder. Its threads, one per slice where there are several, end with it.
 pub struct H264Encoder {
     raw: sys::Encoder,
+    /// With the bitrate that holds now.
     settings: H264Settings,
     parameter_sets: ParameterSets,
     slices: u32,
@@ -124,11 +135,11 @@ impl H264Encoder {
             Some(slices) => slices.clamp(1, settings.size.height.div_ceil(16)),
             None => trial::slices_needed(settings)?,
         };
-        let mut raw = settings.encoder(wanted)?;
-        raw.set_bitrate(settings.library_bitrate(settings.bitrate))?;
+        let mut raw = settings.encoder(wanted, FINEST_QP)?;
         let slices = raw.params()?.sSpatialLayers[0].sSliceArgument.uiSliceNum.max(1);
         let parameter_sets = parameter_sets(&mut raw, settings.fps)?;
-        Ok(Self { raw, settings: settings.clone(), parameter_sets, slices })
+        let settings = H264Settings { bitrate_ceiling: settings.ceiling(), ..settings.clone() };
+        Ok(Self { raw, settings, parameter_sets, slices })
     }
 
     /// Codes one picture into `out`, which is emptied first. The first picture, one every gop and one with `force_idr`
@@ -136,7 +147,7 @@ impl H264Encoder {
     /// if rate control left the picture out.
     ///
     /// # Errors
-    /// A picture of another size, or a failed encoder, which stays so.
+    /// A picture of another size, or with planes that are cut short.
     pub fn encode(
         &mut self,
         picture: &Picture<'_>,
@@ -146,10 +157,20 @@ impl H264Encoder {
     ) -> Result<bool, CodecError> {
         out.clear();
         out.stamp = stamp;
+        self.raw.check(picture)?;
         if force_idr {
             self.raw.force_idr()?;
         }
-        let coded = self.raw.encode(picture, (stamp.as_nanos() / 1_000_000) as i64)?;
+        let milliseconds = (stamp.as_nanos() / 1_000_000) as i64;
+        let coded = match self.raw.encode(picture, milliseconds) {
+            Err(error) => {
+                // The library frees its state when a picture does not fit into its buffers, as fine noise may not.
+                tracing::warn!(%error, "the H.264 encoder begins anew, coarser");
+                self.raw = self.settings.encoder(self.slices, SAFE_QP)?;
+                self.raw.encode(picture, milliseconds)
+            }
+            coded => coded,
+        }?;
         if coded.is_skipped() {
             return Ok(false);
         }
@@ -170,11 +191,13 @@ impl H264Encoder {
     /// # Errors
     /// A rate above the ceiling that the encoder was made with, or of less than a bit per frame.
     pub fn set_bitrate(&mut self, bitrate: u32) -> Result<(), CodecError> {
-        let ceiling = self.settings.ceiling();
+        let ceiling = self.settings.bitrate_ceiling;
         if bitrate > ceiling || f64::from(bitrate) < self.settings.fps.as_f64() {
             return Err(CodecError(format!("a bitrate of {bitrate} bit/s is out of range; the ceiling is {ceiling}")));
         }
-        self.raw.set_bitrate(self.settings.library_bitrate(bitrate))
+        self.raw.set_bitrate(self.settings.library_bitrate(bitrate))?;
+        self.settings.bitrate = bitrate;
+        Ok(())
     }
 
     /// Those of every key picture to come.

@@ -2,29 +2,29 @@
 
 mod sys;
 
+#[cfg(test)]
+mod tests;
+
 use super::picture::{Canvas, Picture};
 use crate::codec::CodecError;
 use crate::media::Size;
 use std::iter;
 
 /// Decodes JPEG pictures of any subsampling, those without Huffman tables too, as webcams send them.
+#[derive(Default)]
 pub struct Decoder {
-    raw: sys::Decompressor,
+    /// As the JPEG has them; kept for their memory.
     planes: sys::Planes,
 }
 
 impl Decoder {
-    pub fn new() -> Result<Self, CodecError> {
-        Ok(Self { raw: sys::Decompressor::new()?, planes: sys::Planes::default() })
-    }
-
     /// Decodes into `into`, which has the size `expected`, and brings JPEG's full range to that of video. A picture
     /// with damage that the decoder can go over is as good as it gets, not an error: many cameras leave stray bytes.
     ///
     /// # Errors
     /// What is no JPEG of a colour or grey picture of that size.
     pub fn decode(&mut self, jpeg: &[u8], expected: Size, into: &mut Canvas) -> Result<(), CodecError> {
-        self.raw.decode(jpeg, expected, &mut self.planes)?;
+        sys::decode(jpeg, expected, &mut self.planes)?;
         let [(width, height), (chroma_width, chroma_height), _] = Picture::plane_sizes(expected);
         let (across, down) = (self.planes.across, self.planes.down);
         let [y, u, v] = &mut into.planes;

@@ -64,9 +64,11 @@ impl Node {
     }
 
     fn is_called(&self, wanted: &str) -> bool {
-        let serial = self.serial.as_deref();
-        (self.bus == wanted || serial == Some(wanted) || self.name.eq_ignore_ascii_case(wanted.trim()))
-            && !wanted.trim().is_empty()
+        let wanted = wanted.trim();
+        // Some kernels put the USB interface's name behind the product's, and cut both.
+        let product = self.name.split(": ").next().unwrap_or_default();
+        let name_fits = [&self.name, product].iter().any(|name| name.eq_ignore_ascii_case(wanted));
+        !wanted.is_empty() && (self.bus == wanted || self.serial.as_deref() == Some(wanted) || name_fits)
     }
 }
 
@@ -225,6 +227,8 @@ mod tests {
         assert_eq!(number("A1"), 0);
         assert_eq!(number("usb-2"), 2);
         assert_eq!(pick("hd webcam", &desk()[..2]).unwrap().number, 0);
+        let with_interface = [node(3, "C920: HD Pro Webcam C920: UVC", "usb-9", None)];
+        assert_eq!(pick("C920", &with_interface).unwrap().number, 3);
     }
 
     #[test]

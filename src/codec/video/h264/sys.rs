@@ -38,13 +38,13 @@ impl Encoder {
         let mut this = Self { raw, info: Box::default(), size, failed: false };
 
         // Before InitializeExt, or that writes to stderr.
-        let mut level = WELS_LOG_QUIET as i32;
+        let mut level: i32 = WELS_LOG_QUIET;
         this.set_option(ENCODER_OPTION_TRACE_LEVEL, &mut level)?;
 
         let mut params = SEncParamExt::default();
         let get_defaults = method("GetDefaultParams", this.vtable().GetDefaultParams)?;
         // SAFETY: a live encoder, and a place for the parameters.
-        check("GetDefaultParams", unsafe { get_defaults(this.raw, &raw mut params) })?;
+        succeeded("GetDefaultParams", unsafe { get_defaults(this.raw, &raw mut params) })?;
         adjust(&mut params);
         (params.iPicWidth, params.iPicHeight) = (size.width as i32, size.height as i32);
         params.iSpatialLayerNum = 1;
@@ -52,7 +52,7 @@ impl Encoder {
         (layer.iVideoWidth, layer.iVideoHeight) = (size.width as i32, size.height as i32);
         let initialize = method("InitializeExt", this.vtable().InitializeExt)?;
         // SAFETY: a live encoder that was not yet initialised; it copies the parameters, after checking them.
-        check("InitializeExt", unsafe { initialize(this.raw, &raw const params) })?;
+        succeeded("InitializeExt", unsafe { initialize(this.raw, &raw const params) })?;
         Ok(this)
     }
 
@@ -63,7 +63,7 @@ impl Encoder {
         // SAFETY: a live, initialised encoder; this option writes one SEncParamExt.
         let result =
             unsafe { get_option(self.raw, ENCODER_OPTION_SVC_ENCODE_PARAM_EXT, (&raw mut params).cast::<c_void>()) };
-        check("GetOption", result)?;
+        succeeded("GetOption", result)?;
         Ok(params)
     }
 
@@ -76,7 +76,7 @@ impl Encoder {
     pub fn force_idr(&mut self) -> Result<(), CodecError> {
         let force = method("ForceIntraFrame", self.vtable().ForceIntraFrame)?;
         // SAFETY: a live, initialised encoder.
-        check("ForceIntraFrame", unsafe { force(self.raw, true) })
+        succeeded("ForceIntraFrame", unsafe { force(self.raw, true) })
     }
 
     /// The parameter sets, without coding a picture.
@@ -84,17 +84,14 @@ impl Encoder {
         self.usable()?;
         let encode = method("EncodeParameterSets", self.vtable().EncodeParameterSets)?;
         // SAFETY: a live, initialised encoder, and a place for what it tells.
-        check("EncodeParameterSets", unsafe { encode(self.raw, &raw mut *self.info) })?;
+        succeeded("EncodeParameterSets", unsafe { encode(self.raw, &raw mut *self.info) })?;
         Ok(Coded { info: &self.info })
     }
 
     /// Codes one picture of the encoder's size. `milliseconds` is its time.
     pub fn encode(&mut self, picture: &Picture<'_>, milliseconds: i64) -> Result<Coded<'_>, CodecError> {
         self.usable()?;
-        if picture.size != self.size {
-            return Err(CodecError(format!("a picture of {} for an encoder of {}", picture.size, self.size)));
-        }
-        picture.check()?;
+        self.check(picture)?;
         let mut source = SSourcePicture {
             iColorFormat: videoFormatI420,
             iPicWidth: self.size.width as i32,
@@ -111,8 +108,16 @@ impl Encoder {
         // size it was initialised for, and keeps no pointer to them: it copies them into padded pictures of its own.
         let result = unsafe { encode(self.raw, &raw const source, &raw mut *self.info) };
         self.failed = result != 0;
-        check("EncodeFrame", result)?;
+        succeeded("EncodeFrame", result)?;
         Ok(Coded { info: &self.info })
+    }
+
+    /// Whether the picture has the encoder's size and all of its rows.
+    pub fn check(&self, picture: &Picture<'_>) -> Result<(), CodecError> {
+        if picture.size != self.size {
+            return Err(CodecError(format!("a picture of {} for an encoder of {}", picture.size, self.size)));
+        }
+        picture.check()
     }
 
     fn usable(&self) -> Result<(), CodecError> {
@@ -122,7 +127,7 @@ impl Encoder {
     fn set_option<T>(&mut self, option: ENCODER_OPTION, value: &mut T) -> Result<(), CodecError> {
         let set_option = method("SetOption", self.vtable().SetOption)?;
         // SAFETY: a live encoder; callers give each option the type that it reads, as codec_app_def.h lists them.
-        check("SetOption", unsafe { set_option(self.raw, option, (&raw mut *value).cast::<c_void>()) })
+        succeeded("SetOption", unsafe { set_option(self.raw, option, (&raw mut *value).cast::<c_void>()) })
     }
 
     fn vtable(&self) -> &ISVCEncoderVtbl {
@@ -182,7 +187,7 @@ fn method<F>(name: &str, function: Option<F>) -> Result<F, CodecError> {
     function.ok_or_else(|| CodecError(format!("openh264 has no {name}")))
 }
 
-fn check(call: &str, result: i32) -> Result<(), CodecError> {
+fn succeeded(call: &str, result: i32) -> Result<(), CodecError> {
     if result == 0 { Ok(()) } else { Err(failure(call, result)) }
 }
 

@@ -1,6 +1,6 @@
 //! How many slices a machine needs to code in time: found by coding noise, the hardest there is.
 
-use super::{H264Settings, Picture};
+use super::{H264Settings, Picture, SAFE_QP};
 use crate::codec::CodecError;
 use crate::media::Size;
 use nix::time::{ClockId, clock_gettime};
@@ -16,11 +16,13 @@ const MAX_THREADS: usize = 4;
 /// The trial codes a smaller picture, to be over soon, and reckons with the number of pixels.
 const TRIAL_PIXELS: u64 = 640 * 360;
 const TRIAL_FRAMES: usize = 4;
+/// The library makes one slice of pictures up to here: 48 macroblocks.
+const TINY_PIXELS: u64 = 48 * 256;
 
 /// One slice if a frame then takes less than [`SHARE`] of its interval, else as few as it needs, at most the cores.
 pub fn slices_needed(settings: &H264Settings) -> Result<u32, CodecError> {
     let cores = thread::available_parallelism().map_or(1, |n| n.get().min(MAX_THREADS)) as u32;
-    if cores == 1 {
+    if cores == 1 || settings.size.pixels() <= TINY_PIXELS {
         return Ok(1);
     }
     let limit = settings.fps.interval().as_secs_f64() * SHARE;
@@ -46,7 +48,7 @@ fn time_of_one_slice(settings: &H264Settings) -> Result<Duration, CodecError> {
     trial.frame_skip = false;
 
     let noise = noise(trial.size.pixels() as usize + TRIAL_FRAMES * STEP);
-    let mut encoder = trial.encoder(1)?;
+    let mut encoder = trial.encoder(1, SAFE_QP)?;
     let width = trial.size.width as usize;
     let mut slowest = Duration::ZERO;
     for frame in 0..TRIAL_FRAMES {

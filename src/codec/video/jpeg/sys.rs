@@ -9,13 +9,6 @@ use turbojpeg::raw;
 /// More scans than any camera sends; a progressive picture with thousands takes minutes.
 const MAX_SCANS: i32 = 64;
 
-pub struct Decompressor {
-    handle: raw::tjhandle,
-}
-
-// SAFETY: the handle owns all its state and has no tie to a thread.
-unsafe impl Send for Decompressor {}
-
 /// A picture as the JPEG has it: planes of whole blocks of `across` x `down` luma pixels to one of chroma.
 #[derive(Default)]
 pub struct Planes {
@@ -42,14 +35,24 @@ impl Planes {
     }
 }
 
-impl Decompressor {
-    pub fn new() -> Result<Self, CodecError> {
+/// Decodes a picture that must be of size `expected` and that fills `planes`.
+pub fn decode(jpeg: &[u8], expected: Size, planes: &mut Planes) -> Result<(), CodecError> {
+    // Made anew for each picture, which costs microseconds: an error in a header leaves an instance in the middle of
+    // it, and one without a picture leaves the values of the last one standing.
+    Instance::new()?.decode(jpeg, expected, planes)
+}
+
+/// A TurboJPEG instance for one picture.
+struct Instance(raw::tjhandle);
+
+impl Instance {
+    fn new() -> Result<Self, CodecError> {
         // SAFETY: no arguments that could be wrong; null is checked.
         let handle = unsafe { raw::tj3Init(raw::TJINIT_TJINIT_DECOMPRESS as i32) };
         if handle.is_null() {
             return Err(CodecError("no memory for a JPEG decoder".into()));
         }
-        let this = Self { handle };
+        let this = Self(handle);
         // SAFETY: a live handle.
         if unsafe { raw::tj3Set(handle, raw::TJPARAM_TJPARAM_SCANLIMIT as i32, MAX_SCANS) } != 0 {
             return Err(this.error());
@@ -57,14 +60,15 @@ impl Decompressor {
         Ok(this)
     }
 
-    /// Decodes a picture that must be of size `expected` and that fills `planes`.
-    pub fn decode(&mut self, jpeg: &[u8], expected: Size, planes: &mut Planes) -> Result<(), CodecError> {
-        // SAFETY: a live handle, and a slice. Warnings count as errors here, or the values below could be the last
-        // picture's.
-        if unsafe { raw::tj3DecompressHeader(self.handle, jpeg.as_ptr(), jpeg.len() as _) } != 0 {
+    fn decode(&mut self, jpeg: &[u8], expected: Size, planes: &mut Planes) -> Result<(), CodecError> {
+        // SAFETY: a live handle, and a slice. Warnings count as errors here: the values below may be missing.
+        if unsafe { raw::tj3DecompressHeader(self.0, jpeg.as_ptr(), jpeg.len() as _) } != 0 {
             return Err(self.error());
         }
         let (width, height) = (self.param(raw::TJPARAM_TJPARAM_JPEGWIDTH), self.param(raw::TJPARAM_TJPARAM_JPEGHEIGHT));
+        if width < 1 || height < 1 {
+            return Err(CodecError("a JPEG without a picture".into()));
+        }
         if (i64::from(width), i64::from(height)) != (i64::from(expected.width), i64::from(expected.height)) {
             return Err(CodecError(format!("a JPEG of {width}x{height} where {expected} was expected")));
         }
@@ -92,7 +96,7 @@ impl Decompressor {
         // planes of the size and subsampling that it told above, which is what they were made for. Grey has only one.
         let result = unsafe {
             raw::tj3DecompressToYUVPlanes8(
-                self.handle,
+                self.0,
                 jpeg.as_ptr(),
                 jpeg.len() as _,
                 pointers.as_mut_ptr(),
@@ -100,7 +104,7 @@ impl Decompressor {
             )
         };
         // SAFETY: a live handle.
-        if result != 0 && unsafe { raw::tj3GetErrorCode(self.handle) } != raw::TJERR_TJERR_WARNING as i32 {
+        if result != 0 && unsafe { raw::tj3GetErrorCode(self.0) } != raw::TJERR_TJERR_WARNING as i32 {
             return Err(self.error());
         }
         Ok(())
@@ -108,19 +112,19 @@ impl Decompressor {
 
     fn param(&self, param: raw::TJPARAM) -> i32 {
         // SAFETY: a live handle; an unknown parameter gives -1.
-        unsafe { raw::tj3Get(self.handle, param as i32) }
+        unsafe { raw::tj3Get(self.0, param as i32) }
     }
 
     fn error(&self) -> CodecError {
         // SAFETY: a live handle gives a C string that lives until it is used again.
-        let text = unsafe { CStr::from_ptr(raw::tj3GetErrorStr(self.handle)) };
+        let text = unsafe { CStr::from_ptr(raw::tj3GetErrorStr(self.0)) };
         CodecError(format!("JPEG: {}", text.to_string_lossy()))
     }
 }
 
-impl Drop for Decompressor {
+impl Drop for Instance {
     fn drop(&mut self) {
         // SAFETY: made by tj3Init, freed nowhere else.
-        unsafe { raw::tj3Destroy(self.handle) }
+        unsafe { raw::tj3Destroy(self.0) }
     }
 }

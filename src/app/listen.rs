@@ -1,0 +1,77 @@
+//! Listening sockets.
+
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+};
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// A listening socket, and the address it was asked for: port 0 is another then.
+pub struct Listener {
+    pub wanted: SocketAddr,
+    pub socket: TcpListener,
+}
+
+/// Sockets for all `wanted` addresses; those of `present` are used on.
+///
+/// # Errors
+/// An address is taken or not this machine's; the text names it.
+pub fn bind(wanted: &[SocketAddr], present: &[Listener]) -> io::Result<Vec<Listener>> {
+    let bound = wanted.iter().map(|address| {
+        let socket = match present.iter().find(|listener| listener.wanted == *address) {
+            Some(listener) => listener.socket.try_clone()?,
+            None => bind_one(*address).map_err(|error| explain(*address, &error))?,
+        };
+        Ok(Listener { wanted: *address, socket })
+    });
+    bound.collect()
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    match open(address) {
+        // A kernel without IPv6: the wildcard is IPv4's alone.
+        Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) && address.ip().is_unspecified() => {
+            open(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port()))
+        }
+        result => result,
+    }
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn explain(address: SocketAddr, error: &io::Error) -> io::Error {
+    let what = match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "port {} is taken by another program (`ss -ltnp` names it); choose another under [server] listen",
+            address.port()
+        ),
+        io::ErrorKind::PermissionDenied => format!("port {} is reserved for root", address.port()),
+        io::ErrorKind::AddrNotAvailable => format!("{} is not an address of this machine", address.ip()),
+        _ => error.to_string(),
+    };
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {what}"))
+}
+
+/// The address to bind the UDP port pair to: that of the one listener, else all.
+pub fn udp_address(listeners: &[Listener]) -> IpAddr {
+    let mut addresses = listeners.iter().filter_map(|listener| listener.socket.local_addr().ok()).map(|local| local.ip());
+    match (addresses.next(), addresses.next()) {
+        (Some(only), None) => only,
+        (Some(first), Some(_)) if first.is_ipv4() && listeners.iter().all(|listener| listener.wanted.is_ipv4()) => {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        }
+        _ => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
+    }
+}

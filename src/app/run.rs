@@ -1,0 +1,283 @@
+//! `eyrie run`: from the start to the end of the server.
+
+use super::{
+    access::{self, MADE_USER},
+    listen::{self, Listener},
+    plan::Plan,
+    serving::Serving,
+    status, urls,
+};
+use crate::{
+    config::{self, Config, Environment, Paths, Transport},
+    device,
+    health::control::{self, Command, Handler, Response},
+    net::{Access, PortPair, Settings, Worker},
+    time::{MonoTime, WallClock},
+};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::{
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot},
+};
+
+/// How long `ready` waits for the pictures of all streams.
+const FIRST_PICTURES: Duration = Duration::from_secs(5);
+/// How often the wall clock is compared with the monotonic one.
+const CLOCK_CHECK: Duration = Duration::from_secs(1);
+
+/// What the command line says.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// None: the installed config, or the built-in defaults.
+    pub config: Option<PathBuf>,
+    /// Anybody may view, whatever the config says.
+    pub anonymous: bool,
+}
+
+/// Serves until SIGTERM or SIGINT. Errors of the start are printed to stderr.
+pub fn run(options: Options) -> ExitCode {
+    let started = MonoTime::now();
+    let outcome = config::load_or_default(options.config.as_deref()).map_err(|errors| errors.to_string()).and_then(|config| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let serve = async { Server::start(options, config, started).await?.serve().await };
+        runtime.and_then(|runtime| runtime.block_on(serve)).map_err(|error| format!("eyrie: {error}"))
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", error.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A server that runs.
+struct Server {
+    options: Options,
+    config: Config,
+    started: MonoTime,
+    /// Of the built-in user, where there is one.
+    password: Option<String>,
+    paths: Paths,
+    listeners: Vec<Listener>,
+    access: Arc<Access>,
+    settings: Settings,
+    serving: Serving,
+    wall: Arc<Mutex<WallClock>>,
+    requests: mpsc::Receiver<Request>,
+}
+
+type Request = (Command, oneshot::Sender<Response>);
+
+/// The control socket's side: hands commands to the main loop.
+struct Door(mpsc::Sender<Request>);
+
+impl Handler for Door {
+    async fn handle(&self, command: Command) -> Response {
+        let (answer, answered) = oneshot::channel();
+        let gone = || Response::Failed("the server is closing".to_owned());
+        if self.0.send((command, answer)).await.is_err() {
+            return gone();
+        }
+        answered.await.unwrap_or_else(|_| gone())
+    }
+}
+
+impl Server {
+    async fn start(options: Options, config: Config, started: MonoTime) -> io::Result<Self> {
+        raise_file_limit();
+        let paths = Paths::new(&config.server, &Environment::of_process());
+        let control = control::bind(&paths.control_socket)?;
+        let listeners = listen::bind(&config.server.listen, &[])?;
+        let udp = config.server.transports.contains(&Transport::Udp);
+        let pair = udp.then(|| PortPair::bind(listen::udp_address(&listeners), config.server.udp_ports)).transpose()?;
+        let password = needs_made_user(&config, &options).then(|| access::made_password(&paths.state_dir)).transpose()?;
+        let rules = access::rules(&config, options.anonymous, password.as_deref());
+        let access = Access::new(rules, None);
+        let settings = settings(&config, pair.as_ref().map(|pair| pair.port));
+        let wall = Arc::new(Mutex::new(WallClock::start()));
+        let worker = Worker::start(0, settings.clone(), access.clone(), wall.clone(), pair)?;
+        let (door, requests) = mpsc::channel(16);
+        tokio::spawn(control::serve(control, Arc::new(Door(door))));
+        let mut serving = Serving::new(worker);
+        let plan = Plan::new(&with_streams(config.clone()));
+        let staged = serving.stage(plan)?;
+        serving.commit(staged, access.clone(), settings.clone());
+        serving.worker.listen(sockets(&listeners)?);
+        Ok(Self {
+            options,
+            config,
+            started,
+            password,
+            paths,
+            listeners,
+            access,
+            settings,
+            serving,
+            wall,
+            requests,
+        })
+    }
+
+    async fn serve(mut self) -> io::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let mut clock = tokio::time::interval(CLOCK_CHECK);
+        let ready = self.first_pictures();
+        tokio::pin!(ready);
+        let mut announced = false;
+        loop {
+            tokio::select! {
+                () = &mut ready, if !announced => {
+                    announced = true;
+                    self.announce()?;
+                }
+                Some((command, answer)) = self.requests.recv() => {
+                    let response = self.obey(command).await;
+                    let _ = answer.send(response);
+                }
+                _ = hang_up.recv() => {
+                    if let Err(error) = self.reload() {
+                        tracing::error!("the changed config is not applied, the old one goes on:\n{error}");
+                    }
+                }
+                _ = clock.tick() => {
+                    let (mono, wall) = WallClock::read();
+                    self.wall.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).update(mono, wall);
+                }
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+            }
+        }
+        tracing::info!("closing");
+        self.serving.worker.shut_down().await;
+        let _ = std::fs::remove_file(&self.paths.control_socket);
+        Ok(())
+    }
+
+    /// Waits until every stream that does not wait for viewers has a picture, but not for long.
+    fn first_pictures(&self) -> impl Future<Output = ()> + use<> {
+        let hubs: Vec<_> =
+            self.serving.streams.iter().filter(|stream| !stream.plan.on_demand).map(|stream| stream.hub.clone()).collect();
+        async move {
+            let all = async {
+                for hub in &hubs {
+                    for track in hub.tracks() {
+                        let _ = track.format_changes().wait_for(Option::is_some).await;
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(FIRST_PICTURES, all).await;
+        }
+    }
+
+    /// The URLs, then `ready`.
+    fn announce(&self) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        let shown = self.password.as_deref().filter(|_| io::stdout().is_terminal());
+        for listener in &self.listeners {
+            let names = self.serving.streams.iter().map(|stream| stream.plan.name.clone());
+            let login = shown.map(|password| (MADE_USER, password));
+            for url in urls::urls(listener.socket.local_addr()?, login, names) {
+                writeln!(out, "{url}")?;
+            }
+        }
+        writeln!(out, "ready")?;
+        out.flush()
+    }
+
+    async fn obey(&mut self, command: Command) -> Response {
+        match command {
+            Command::Status => Response::Status(Box::new(status::status(&self.serving, self.started).await)),
+            Command::Reload => self.reload().map_or_else(Response::Failed, |()| Response::Done),
+        }
+    }
+
+    /// Reads the config anew and applies it whole, or not at all.
+    fn reload(&mut self) -> Result<(), String> {
+        let config = config::load_or_default(self.options.config.as_deref()).map_err(|errors| errors.to_string())?;
+        let paths = Paths::new(&config.server, &Environment::of_process());
+        let restart = [
+            ("server.udp_ports", config.server.udp_ports != self.config.server.udp_ports),
+            ("server.transports", udp(&config) != udp(&self.config)),
+            ("server.control_socket", paths.control_socket != self.paths.control_socket),
+            ("server.state_dir", paths.state_dir != self.paths.state_dir),
+        ];
+        if let Some((key, _)) = restart.iter().find(|(_, changed)| *changed) {
+            return Err(format!("{key}: changes only when eyrie is restarted; all is as before"));
+        }
+        // What can fail.
+        let failed = |error: io::Error| error.to_string();
+        let listeners = listen::bind(&config.server.listen, &self.listeners).map_err(failed)?;
+        let sockets = sockets(&listeners).map_err(failed)?;
+        let password = needs_made_user(&config, &self.options).then(|| access::made_password(&paths.state_dir));
+        let password = password.transpose().map_err(failed)?;
+        let rules = access::rules(&config, self.options.anonymous, password.as_deref());
+        let staged = self.serving.stage(Plan::new(&with_streams(config.clone()))).map_err(failed)?;
+        // What cannot.
+        self.access = Access::new(rules, Some(&self.access));
+        self.settings = settings(&config, self.settings.ports);
+        self.serving.commit(staged, self.access.clone(), self.settings.clone());
+        if config.server.listen != self.config.server.listen {
+            self.serving.worker.listen(sockets);
+        }
+        (self.listeners, self.password, self.config) = (listeners, password, config);
+        tracing::info!("the config is applied");
+        Ok(())
+    }
+}
+
+fn udp(config: &Config) -> bool {
+    config.server.transports.contains(&Transport::Udp)
+}
+
+fn needs_made_user(config: &Config, options: &Options) -> bool {
+    config.users.is_empty() && !config.server.anonymous && !options.anonymous
+}
+
+/// Its own streams, or the built-in ones of what is plugged in.
+fn with_streams(config: Config) -> Config {
+    if !config.streams.is_empty() {
+        return config;
+    }
+    let cameras: Vec<String> = device::list::cameras()
+        .into_iter()
+        .filter(|camera| camera.usable)
+        .map(|camera| camera.serial.unwrap_or(camera.node))
+        .collect();
+    let microphone = device::alsa::sound_cards().into_iter().next().map(|card| card.device);
+    config.or_built_in_streams(&cameras, microphone.as_deref())
+}
+
+fn settings(config: &Config, ports: Option<u16>) -> Settings {
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    Settings {
+        session_timeout: config.server.session_timeout,
+        tcp: config.server.transports.contains(&Transport::Tcp),
+        ports,
+        max_connections: config.server.max_connections,
+        max_connections_per_address: config.server.max_connections_per_address,
+        cname: format!("eyrie@{}", host.unwrap_or_else(|| "localhost".to_owned())),
+    }
+}
+
+fn sockets(listeners: &[Listener]) -> io::Result<Vec<std::net::TcpListener>> {
+    listeners.iter().map(|listener| listener.socket.try_clone()).collect()
+}
+
+/// A hundred UDP viewers with sound hold more descriptors than the usual soft limit of 1024.
+fn raise_file_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!("the limit of open files stays as it is: {error}");
+    }
+}

@@ -1,0 +1,105 @@
+//! What `eyrie status` says.
+
+use super::serving::{Running, Serving};
+use crate::{
+    health::status::{Clock, DeviceStatus, State, Status, StreamStatus, ViewerStatus},
+    media::TrackFormat,
+    net,
+    stream::{CameraSource, SourceState},
+    time::{MonoTime, WallClock},
+};
+
+/// All of it, now.
+pub async fn status(serving: &Serving, started: MonoTime) -> Status {
+    let viewers = serving.worker.status().await;
+    let now = MonoTime::now();
+    let cameras = serving.cameras.iter().map(|(name, camera)| {
+        let (state, reason) = camera_state(camera, now);
+        let (drops, reopened) = (Some(camera.dropped()), Some(camera.reopened()));
+        DeviceStatus { name: name.clone(), state, reason, drops, reopened }
+    });
+    let microphones = serving.microphones.iter().map(|(name, microphone)| {
+        let (state, reason) = microphone.state();
+        let (drops, reopened) = (Some(microphone.overruns()), Some(microphone.reopened()));
+        DeviceStatus { name: name.clone(), state: state_named(state), reason, drops, reopened }
+    });
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_s: now.since(started).as_secs(),
+        clock: if WallClock::synchronised() { Clock::Synced } else { Clock::Unsynced },
+        streams: serving.streams.iter().map(|running| stream(running, serving, &viewers, now)).collect(),
+        cameras: cameras.collect(),
+        microphones: microphones.collect(),
+    }
+}
+
+fn stream(running: &Running, serving: &Serving, viewers: &[net::ViewerStatus], now: MonoTime) -> StreamStatus {
+    let video = running.hub.video().map(|index| &running.hub.tracks()[index]);
+    let size = video.and_then(|track| track.format()).and_then(|format| match format {
+        TrackFormat::H264(video) => Some(video.size),
+        TrackFormat::Audio(_) => None,
+    });
+    let rates = video.or(running.hub.tracks().first()).and_then(|track| track.rates(now));
+    StreamStatus {
+        name: running.plan.name.clone(),
+        state: stream_state(running, serving, now),
+        width: size.map(|size| size.width),
+        height: size.map(|size| size.height),
+        fps: rates.filter(|_| video.is_some()).map(|rates| (rates.per_second * 100.0).round() / 100.0),
+        bitrate: rates.map(|rates| rates.bitrate as u64),
+        keyframes: video.map(|_| running.hub.keyframes()),
+        viewers: viewers.iter().filter(|viewer| viewer.hub == running.hub.id()).map(viewer).collect(),
+    }
+}
+
+fn stream_state(running: &Running, serving: &Serving, now: MonoTime) -> State {
+    if !running.hub.demand().wanted(now) {
+        return State::Idle;
+    }
+    let source = match (&running.plan.video, &running.plan.audio) {
+        (Some(video), _) => serving.cameras.get(&video.camera).map(|camera| camera_state(camera, now).0),
+        (None, Some(audio)) => serving.microphones.get(&audio.microphone).map(|one| state_named(one.state().0)),
+        (None, None) => None,
+    };
+    let begun = running.hub.tracks().iter().all(|track| track.format().is_some());
+    match source {
+        Some(State::Live) if !begun => State::Starting,
+        Some(state) => state,
+        None => State::Starting,
+    }
+}
+
+fn camera_state(camera: &CameraSource, now: MonoTime) -> (State, Option<String>) {
+    match (camera.state(), camera.silence(now)) {
+        (SourceState::NoSignal(reason), _) => (State::NoSignal, Some(reason)),
+        (_, Some(reason)) => (State::NoSignal, Some(reason)),
+        (SourceState::Idle, None) => (State::Idle, None),
+        (SourceState::Starting, None) => (State::Starting, None),
+        (SourceState::Live(_), None) => (State::Live, None),
+    }
+}
+
+fn state_named(name: &str) -> State {
+    match name {
+        "live" => State::Live,
+        "no-signal" => State::NoSignal,
+        "idle" => State::Idle,
+        _ => State::Starting,
+    }
+}
+
+fn viewer(viewer: &net::ViewerStatus) -> ViewerStatus {
+    let rounded = |millis: f64| (millis * 1000.0).round() / 1000.0;
+    ViewerStatus {
+        address: viewer.address.to_string(),
+        transport: viewer.transport.as_str().to_owned(),
+        user: viewer.user.clone(),
+        seconds: viewer.seconds as u64,
+        bytes: viewer.bytes,
+        dropped: viewer.dropped,
+        // More than were expected came: duplicates, and none lost.
+        lost: viewer.lost.map(|lost| lost.max(0) as u64),
+        jitter_ms: viewer.jitter_ms.map(rounded),
+        rtt_ms: viewer.round_trip_ms.map(rounded),
+    }
+}

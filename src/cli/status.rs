@@ -1,0 +1,195 @@
+use super::{
+    fail, print,
+    server::Server,
+    table::{or_dash, table},
+};
+use crate::health::{
+    control::{Command, Response},
+    status::{self, Clock, DeviceStatus},
+};
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+pub struct Status {
+    /// For programs
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+impl Status {
+    pub fn run(self) -> ExitCode {
+        match self.server.ask(Command::Status) {
+            Ok(Response::Status(status)) if self.json => {
+                print(&(serde_json::to_string_pretty(&status).expect("these structs are JSON") + "\n"))
+            }
+            Ok(Response::Status(status)) => print(&readable(&status)),
+            Ok(Response::Failed(why)) => fail(why),
+            Ok(Response::Done) => fail("the server told no status"),
+            Err(error) => fail(error),
+        }
+    }
+}
+
+/// For people.
+fn readable(status: &status::Status) -> String {
+    let clock = match status.clock {
+        Clock::Synced => "the clock is synchronised",
+        Clock::Unsynced => "the clock is NOT synchronised",
+    };
+    let mut text = format!("eyrie {}, up {}, {clock}\n\n", status.version, show_seconds(status.uptime_s));
+    let streams = status.streams.iter().map(|stream| {
+        [
+            stream.name.clone(),
+            stream.state.as_str().to_owned(),
+            or_dash(stream.width.zip(stream.height).map(|(width, height)| format!("{width}x{height}"))),
+            or_dash(stream.fps.map(|fps| format!("{fps:.1}"))),
+            or_dash(stream.bitrate.map(show_bitrate)),
+            or_dash(stream.keyframes),
+            stream.viewers.len().to_string(),
+        ]
+    });
+    text +=
+        &table(["STREAM", "STATE", "SIZE", "FPS", "BITRATE", "KEY FRAMES", "VIEWERS"], &streams.collect::<Vec<_>>());
+    let viewers = status.streams.iter().flat_map(|stream| stream.viewers.iter().map(move |v| (stream, v)));
+    let viewers = viewers.map(|(stream, viewer)| {
+        [
+            viewer.address.clone(),
+            stream.name.clone(),
+            viewer.transport.clone(),
+            or_dash(viewer.user.as_ref()),
+            show_seconds(viewer.seconds),
+            show_bytes(viewer.bytes),
+            viewer.dropped.to_string(),
+            or_dash(viewer.lost),
+            or_dash(viewer.jitter_ms.map(|ms| format!("{ms:.1} ms"))),
+            or_dash(viewer.rtt_ms.map(|ms| format!("{ms:.1} ms"))),
+        ]
+    });
+    let viewers: Vec<_> = viewers.collect();
+    if !viewers.is_empty() {
+        let headings =
+            ["VIEWER", "STREAM", "TRANSPORT", "USER", "TIME", "SENT", "DROPPED", "LOST", "JITTER", "ROUND TRIP"];
+        text += "\n";
+        text += &table(headings, &viewers);
+    }
+    for (heading, devices) in [("CAMERA", &status.cameras), ("MICROPHONE", &status.microphones)] {
+        if !devices.is_empty() {
+            text += "\n";
+            text += &table(
+                [heading, "STATE", "DROPS", "REOPENED", "REASON"],
+                &devices.iter().map(device_row).collect::<Vec<_>>(),
+            );
+        }
+    }
+    text
+}
+
+fn device_row(device: &DeviceStatus) -> [String; 5] {
+    [
+        device.name.clone(),
+        device.state.as_str().to_owned(),
+        or_dash(device.drops),
+        or_dash(device.reopened),
+        device.reason.clone().unwrap_or_default(),
+    ]
+}
+
+fn show_seconds(seconds: u64) -> String {
+    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, s) => format!("{s}s"),
+        (0, 0, m, s) => format!("{m}m {s}s"),
+        (0, h, m, _) => format!("{h}h {m}m"),
+        (d, h, ..) => format!("{d}d {h}h"),
+    }
+}
+
+fn show_bitrate(bits: u64) -> String {
+    match bits {
+        0..1_000_000 => format!("{}k", (bits + 500) / 1000),
+        _ => format!("{:.1}M", bits as f64 / 1e6),
+    }
+}
+
+fn show_bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", (bytes + 500) / 1000),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::status::{State, StreamStatus, ViewerStatus};
+
+    #[test]
+    fn for_people() {
+        let status = status::Status {
+            version: "0.1.0".into(),
+            uptime_s: 3 * 3600 + 125,
+            clock: Clock::Synced,
+            streams: vec![
+                StreamStatus {
+                    name: "main".into(),
+                    state: State::Live,
+                    width: Some(1280),
+                    height: Some(720),
+                    fps: Some(29.97),
+                    bitrate: Some(1_950_000),
+                    keyframes: Some(70),
+                    viewers: vec![ViewerStatus {
+                        address: "192.168.1.7:5000".into(),
+                        transport: "udp".into(),
+                        user: Some("nvr".into()),
+                        seconds: 61,
+                        bytes: 15_000_000,
+                        dropped: 0,
+                        lost: Some(2),
+                        jitter_ms: Some(0.25),
+                        rtt_ms: None,
+                    }],
+                },
+                StreamStatus {
+                    name: "sub".into(),
+                    state: State::Idle,
+                    width: None,
+                    height: None,
+                    fps: None,
+                    bitrate: None,
+                    keyframes: Some(0),
+                    viewers: vec![],
+                },
+            ],
+            cameras: vec![DeviceStatus {
+                name: "front".into(),
+                state: State::NoSignal,
+                reason: Some("no device `x`; none is there".into()),
+                drops: Some(3),
+                reopened: None,
+            }],
+            microphones: vec![],
+        };
+        assert_eq!(
+            readable(&status),
+            "\
+eyrie 0.1.0, up 3h 2m, the clock is synchronised
+
+STREAM  STATE  SIZE      FPS   BITRATE  KEY FRAMES  VIEWERS
+main    live   1280x720  30.0  1.9M     70          1
+sub     idle   -         -     -        0           0
+
+VIEWER            STREAM  TRANSPORT  USER  TIME   SENT     DROPPED  LOST  JITTER  ROUND TRIP
+192.168.1.7:5000  main    udp        nvr   1m 1s  15.0 MB  0        2     0.2 ms  -
+
+CAMERA  STATE      DROPS  REOPENED  REASON
+front   no-signal  3      -         no device `x`; none is there
+"
+        );
+        assert_eq!(show_seconds(200_000), "2d 7h");
+        assert_eq!(show_bitrate(64_400), "64k");
+        assert_eq!(show_bytes(2_500_000_000), "2.5 GB");
+    }
+}
