@@ -13,8 +13,8 @@ use crate::{
 };
 use alsa::{
     Direction, Output, PollDescriptors, ValueOr,
-    pcm::{Access, Frames, HwParams, PCM, TstampType},
-    poll::{self, Flags, pollfd},
+    pcm::{Access, Frames, HwParams, PCM, State, TstampType},
+    poll::{self, pollfd},
 };
 use convert::Encoding;
 use nix::errno::Errno;
@@ -29,6 +29,8 @@ const BUFFER: Duration = Duration::from_millis(400);
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 /// A status older than this was not true when it was read.
 const STALE: Duration = Duration::from_secs(1);
+/// Blocks that must wait after a loss before its length is told.
+const SETTLED: usize = 4;
 /// How long to wait before looking again where waiting for the card did not help.
 const NAP: Duration = Duration::from_millis(2);
 
@@ -47,8 +49,8 @@ pub struct AlsaMicrophone {
     raw: Vec<u8>,
     decoded: Vec<i16>,
     stamps: Stamps,
-    /// Whether frames were lost since the last block, whose number the next status tells.
-    lost: bool,
+    /// Frames were lost since the last block: when the first one after them was taken, by the earliest reading so far.
+    lost: Option<MonoTime>,
     /// Frames of silence that are due before the next block.
     silence: u64,
     overruns: u64,
@@ -61,6 +63,8 @@ struct Setup {
     encoding: Encoding,
     rate: u32,
     channels: u16,
+    /// Frames in its buffer.
+    buffer: usize,
     /// Whether its stamps are of CLOCK_MONOTONIC.
     monotonic: bool,
 }
@@ -106,7 +110,7 @@ pub fn open(wish: &MicrophoneWish) -> Result<AlsaMicrophone, DeviceError> {
         block,
         stamps: Stamps::new(setup.rate),
         setup,
-        lost: false,
+        lost: None,
         silence: 0,
         overruns: 0,
         silent: 0,
@@ -131,6 +135,7 @@ fn negotiate(pcm: &PCM, wish: &MicrophoneWish) -> alsa::Result<(Setup, Vec<pollf
     hardware.set_buffer_size_near((u64::from(rate) * BUFFER.as_millis() as u64 / 1000) as Frames)?;
     let channels = u16::try_from(hardware.get_channels()?).unwrap_or(u16::MAX);
     pcm.hw_params(&hardware)?;
+    let buffer = usize::try_from(hardware.get_buffer_size()?).unwrap_or(0);
 
     let software = pcm.sw_params_current()?;
     software.set_avail_min((rate / BLOCKS).max(1) as Frames)?;
@@ -138,7 +143,7 @@ fn negotiate(pcm: &PCM, wish: &MicrophoneWish) -> alsa::Result<(Setup, Vec<pollf
     let monotonic = software.set_tstamp_type(TstampType::Monotonic).is_ok();
     pcm.sw_params(&software)?;
     pcm.start()?;
-    Ok((Setup { encoding, rate, channels, monotonic }, pcm.get()?))
+    Ok((Setup { encoding, rate, channels, buffer, monotonic }, pcm.get()?))
 }
 
 /// Some calls of the crate give the number negative.
@@ -153,14 +158,14 @@ impl Microphone for AlsaMicrophone {
 
     fn next(&mut self, patience: Duration) -> Result<SampleBlock, DeviceError> {
         let limit = MonoTime::now() + patience;
-        let (mut ready, mut fruitless) = (Flags::empty(), 0);
+        let mut wakes = 0;
         loop {
             if let Some(block) = self.due_silence() {
                 return Ok(block);
             }
-            match self.read(!ready.is_empty() && ready != Flags::IN) {
+            match self.read() {
                 Ok(Some(block)) => return Ok(block),
-                // What is missing turned out; it comes first.
+                // It turned out how much is missing.
                 Ok(None) if self.silence > 0 => continue,
                 Ok(None) => {}
                 Err(error) => self.recover(error, limit)?,
@@ -170,11 +175,10 @@ impl Microphone for AlsaMicrophone {
                 return Err(DeviceError::Stalled { after: patience });
             }
             // A card that says again and again that there is something, and then there is not, must not spin.
-            fruitless += u32::from(!ready.is_empty());
-            if fruitless > 1 {
+            if wakes > 1 {
                 sleep_until((now + NAP).min(limit));
             }
-            ready = self.wait(limit - now)?;
+            wakes += u32::from(self.wait(limit - now)?);
         }
     }
 
@@ -184,11 +188,18 @@ impl Microphone for AlsaMicrophone {
 }
 
 impl AlsaMicrophone {
-    /// A block, if there is one. `anyway`: reads even if there is not, to learn what is wrong.
-    fn read(&mut self, anyway: bool) -> alsa::Result<Option<SampleBlock>> {
+    /// A block, if there is one.
+    fn read(&mut self) -> alsa::Result<Option<SampleBlock>> {
         let status = self.pcm.status()?;
+        // A card that stopped shows it in its state; what it says is available is not to be had then.
+        let stopped =
+            [(State::XRun, Errno::EPIPE), (State::Suspended, Errno::ESTRPIPE), (State::Disconnected, Errno::ENODEV)];
+        let state = self.pcm.state_raw();
+        if let Some((_, errno)) = stopped.into_iter().find(|(stopped, _)| *stopped as i32 == state) {
+            return Err(alsa::Error::new("snd_pcm_status", errno as i32));
+        }
         let available = usize::try_from(status.get_avail()).unwrap_or(0);
-        if available < self.block && !anyway {
+        if available < self.block {
             return Ok(None);
         }
         let now = MonoTime::now();
@@ -196,11 +207,16 @@ impl AlsaMicrophone {
         let told = MonoTime::from_timespec(stamp.tv_sec.max(0) as u64, stamp.tv_nsec as u32);
         let trusted = self.setup.monotonic && told <= now && now - told < STALE;
         let measured = first_waiting(if trusted { told } else { now }, status.get_delay(), self.setup.rate);
-        if self.lost && available > 0 {
-            self.lost = false;
-            if self.owe_silence(measured) {
+        if let Some(earliest) = self.lost {
+            // A card tells its position late if anything, so the earliest of some readings is the true one.
+            let earliest = earliest.min(measured);
+            self.lost = Some(earliest);
+            if available < (SETTLED * self.block).min(self.setup.buffer / 2) {
                 return Ok(None);
             }
+            self.lost = None;
+            self.owe_silence(earliest);
+            return Ok(None);
         }
         let frames = match self.pcm.io_bytes().readi(&mut self.raw) {
             Ok(frames) => frames,
@@ -216,16 +232,15 @@ impl AlsaMicrophone {
         Ok((frames > 0).then_some(SampleBlock { samples, channels: self.channels, rate: self.setup.rate, stamp }))
     }
 
-    /// After a loss, with the stamp of the first frame after it: whether silence is due.
-    fn owe_silence(&mut self, measured: MonoTime) -> bool {
+    /// After a loss, with the stamp of the first frame after it: makes silence due.
+    fn owe_silence(&mut self, measured: MonoTime) {
         let missing = self.stamps.missing(measured);
         if missing > LONGEST_SILENCE.as_secs() * u64::from(self.setup.rate) {
             self.stamps.reset();
-            return false;
+            return;
         }
         self.silence = missing;
         self.silent += missing;
-        missing > 0
     }
 
     fn due_silence(&mut self) -> Option<SampleBlock> {
@@ -247,7 +262,7 @@ impl AlsaMicrophone {
             other => return Err(self.failed(other)),
         };
         self.overruns += 1;
-        self.lost = true;
+        self.lost = Some(MonoTime::from_nanos(u64::MAX));
         if resumed {
             return Ok(());
         }
@@ -267,16 +282,16 @@ impl AlsaMicrophone {
         }
     }
 
-    /// Waits for the card and says what it has to say; nothing after `patience`.
-    fn wait(&mut self, patience: Duration) -> Result<Flags, DeviceError> {
+    /// Waits until the card has something to say, at most for `patience`; whether it has.
+    fn wait(&mut self, patience: Duration) -> Result<bool, DeviceError> {
         let millis = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX).max(1);
         let polled = match poll::poll(&mut self.descriptors, millis) {
-            Ok(0) => return Ok(Flags::empty()),
+            Ok(0) => return Ok(false),
             Ok(_) => self.pcm.revents(&self.descriptors),
-            Err(error) if errno(error) == Errno::EINTR => return Ok(Flags::empty()),
+            Err(error) if errno(error) == Errno::EINTR => return Ok(false),
             Err(error) => Err(error),
         };
-        polled.map_err(|error| self.failed(errno(error)))
+        polled.map(|events| !events.is_empty()).map_err(|error| self.failed(errno(error)))
     }
 
     fn failed(&self, errno: Errno) -> DeviceError {
