@@ -73,7 +73,7 @@ impl State {
             let video = stream.entry.hub.tracks()[track].video;
             let key = video && batch.key();
             let position = stream.ring.end();
-            stream.ring.push(Entry { track, video, batch });
+            stream.ring.push(Entry { track, video, batch, arrived: now });
             if key {
                 self.key_arrived(hub, position, now);
             }
