@@ -71,7 +71,8 @@ nextest() {
 
 stage_lint() {
     install "${lint_packages[@]}"
-    "$cargo" fmt --version >/dev/null && "$cargo" clippy --version >/dev/null || skip "this Rust has no rustfmt or clippy"
+    local tool
+    for tool in fmt clippy; do "$cargo" $tool --version >/dev/null || skip "this Rust has no cargo $tool"; done
     "$cargo" fmt --check
     "$cargo" clippy --locked --quiet --all-targets -- -D warnings
     rust_tool cargo-deny 0.20.2

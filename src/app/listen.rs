@@ -66,7 +66,8 @@ fn explain(address: SocketAddr, error: &io::Error) -> io::Error {
 
 /// The address to bind the UDP port pair to: that of the one listener, else all.
 pub fn udp_address(listeners: &[Listener]) -> IpAddr {
-    let mut addresses = listeners.iter().filter_map(|listener| listener.socket.local_addr().ok()).map(|local| local.ip());
+    let mut addresses =
+        listeners.iter().filter_map(|listener| listener.socket.local_addr().ok()).map(|local| local.ip());
     match (addresses.next(), addresses.next()) {
         (Some(only), None) => only,
         (Some(first), Some(_)) if first.is_ipv4() && listeners.iter().all(|listener| listener.wanted.is_ipv4()) => {

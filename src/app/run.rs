@@ -44,11 +44,12 @@ pub struct Options {
 /// Serves until SIGTERM or SIGINT. Errors of the start are printed to stderr.
 pub fn run(options: Options) -> ExitCode {
     let started = MonoTime::now();
-    let outcome = config::load_or_default(options.config.as_deref()).map_err(|errors| errors.to_string()).and_then(|config| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let serve = async { Server::start(options, config, started).await?.serve().await };
-        runtime.and_then(|runtime| runtime.block_on(serve)).map_err(|error| format!("eyrie: {error}"))
-    });
+    let outcome =
+        config::load_or_default(options.config.as_deref()).map_err(|errors| errors.to_string()).and_then(|config| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let serve = async { Server::start(options, config, started).await?.serve().await };
+            runtime.and_then(|runtime| runtime.block_on(serve)).map_err(|error| format!("eyrie: {error}"))
+        });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -98,7 +99,8 @@ impl Server {
         let listeners = listen::bind(&config.server.listen, &[])?;
         let udp = config.server.transports.contains(&Transport::Udp);
         let pair = udp.then(|| PortPair::bind(listen::udp_address(&listeners), config.server.udp_ports)).transpose()?;
-        let password = needs_made_user(&config, &options).then(|| access::made_password(&paths.state_dir)).transpose()?;
+        let password =
+            needs_made_user(&config, &options).then(|| access::made_password(&paths.state_dir)).transpose()?;
         let rules = access::rules(&config, options.anonymous, password.as_deref());
         let access = Access::new(rules, None);
         let settings = settings(&config, pair.as_ref().map(|pair| pair.port));
@@ -111,19 +113,7 @@ impl Server {
         let staged = serving.stage(plan)?;
         serving.commit(staged, access.clone(), settings.clone());
         serving.worker.listen(sockets(&listeners)?);
-        Ok(Self {
-            options,
-            config,
-            started,
-            password,
-            paths,
-            listeners,
-            access,
-            settings,
-            serving,
-            wall,
-            requests,
-        })
+        Ok(Self { options, config, started, password, paths, listeners, access, settings, serving, wall, requests })
     }
 
     async fn serve(mut self) -> io::Result<()> {
@@ -165,8 +155,13 @@ impl Server {
 
     /// Waits until every stream that does not wait for viewers has a picture, but not for long.
     fn first_pictures(&self) -> impl Future<Output = ()> + use<> {
-        let hubs: Vec<_> =
-            self.serving.streams.iter().filter(|stream| !stream.plan.on_demand).map(|stream| stream.hub.clone()).collect();
+        let hubs: Vec<_> = self
+            .serving
+            .streams
+            .iter()
+            .filter(|stream| !stream.plan.on_demand)
+            .map(|stream| stream.hub.clone())
+            .collect();
         async move {
             let all = async {
                 for hub in &hubs {

@@ -57,7 +57,8 @@ impl Serving {
         let mut cameras = BTreeMap::new();
         for (name, wish) in &plan.cameras {
             let kept = self.cameras.get(name).filter(|_| change.kept_cameras.contains(name));
-            cameras.insert(name.clone(), kept.map_or_else(|| CameraSource::start(wish.clone()), |kept| Ok(kept.clone()))?);
+            cameras
+                .insert(name.clone(), kept.map_or_else(|| CameraSource::start(wish.clone()), |kept| Ok(kept.clone()))?);
         }
         let mut microphones = BTreeMap::new();
         for (name, wish) in &plan.microphones {
@@ -78,9 +79,10 @@ impl Serving {
     ) -> io::Result<Running> {
         let hub = Hub::new(&plan.name, plan.video.is_some(), plan.audio.is_some(), MonoTime::now());
         hub.connect(self.worker.inbox().clone());
-        let encoder = plan.video.as_ref().map(|video| {
-            VideoEncoder::start(hub.clone(), cameras[&video.camera].clone(), video.settings.clone())
-        });
+        let encoder = plan
+            .video
+            .as_ref()
+            .map(|video| VideoEncoder::start(hub.clone(), cameras[&video.camera].clone(), video.settings.clone()));
         let encoder = encoder.transpose()?;
         if let Some(audio) = &plan.audio {
             let output = SoundOutput::new(hub.clone(), audio.format.clone(), audio.packet_size);

@@ -4,7 +4,11 @@ use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// `rtsp://[USER:PASSWORD@]HOST:PORT/NAME` for each stream on one listener.
-pub fn urls(listener: SocketAddr, login: Option<(&str, &str)>, streams: impl IntoIterator<Item = String>) -> Vec<String> {
+pub fn urls(
+    listener: SocketAddr,
+    login: Option<(&str, &str)>,
+    streams: impl IntoIterator<Item = String>,
+) -> Vec<String> {
     let login = login.map_or(String::new(), |(user, password)| format!("{user}:{password}@"));
     let host = SocketAddr::new(reachable(listener.ip()), listener.port());
     streams.into_iter().map(|stream| format!("rtsp://{login}{host}/{stream}")).collect()
