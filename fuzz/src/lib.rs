@@ -205,7 +205,7 @@ impl Server {
 
     fn feed(&mut self, bytes: &[u8]) {
         self.handle(Input::Bytes(bytes));
-        self.now = self.now + Duration::from_millis(700);
+        self.now += Duration::from_millis(700);
         if self.connection.poll_timeout().is_some_and(|due| due <= self.now) {
             self.handle(Input::Timeout);
         }

@@ -1,5 +1,6 @@
 //! Pixels and samples to bitstreams: pixel conversion, openh264, JPEG, audio codecs.
 
+pub mod audio;
 mod video;
 
 pub use video::{Converter, H264Encoder, H264Settings, Picture};

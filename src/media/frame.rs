@@ -81,7 +81,11 @@ impl Ord for FrameRate {
 
 impl fmt::Display for FrameRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.num % self.den == 0 { write!(f, "{}", self.num / self.den) } else { write!(f, "{:.2}", self.as_f64()) }
+        if self.num.is_multiple_of(self.den) {
+            write!(f, "{}", self.num / self.den)
+        } else {
+            write!(f, "{:.2}", self.as_f64())
+        }
     }
 }
 

@@ -10,5 +10,5 @@ mod track;
 pub use access_unit::AccessUnit;
 pub use choices::{H264Profile, Scene, Tone};
 pub use frame::{FrameBuffer, FrameRate, PixelFormat, Plane, RawFrame, Size};
-pub use samples::SampleBlock;
+pub use samples::{SampleBlock, mix_channels};
 pub use track::{AudioCodec, AudioFormat, H264Format, ParameterSets, TrackFormat};

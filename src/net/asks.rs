@@ -84,7 +84,7 @@ impl State {
 
     /// `?bitrate=500k`: the stream of the same camera with the highest configured bitrate not above it.
     fn by_bitrate<'s>(&'s self, found: &'s Arc<Hub>, target: &StreamTarget) -> Option<&'s Arc<Hub>> {
-        let Some(wanted) = target.query.as_deref().and_then(|query| bitrate_of(query)) else { return Some(found) };
+        let Some(wanted) = target.query.as_deref().and_then(bitrate_of) else { return Some(found) };
         let camera = |hub: &Hub| self.streams.get(&hub.id()).and_then(|stream| stream.entry.camera.clone());
         let own = camera(found);
         let mut same: Vec<(u32, &Arc<Hub>)> = self
@@ -172,7 +172,9 @@ impl State {
             since: None,
             cursor: None,
             outlet: match offer {
-                TransportOffer::Udp { .. } => Outlet::Udp(UdpOutlet::new(interval.unwrap_or(FRAME_INTERVAL), now)),
+                TransportOffer::Udp { .. } => {
+                    Outlet::Udp(Box::new(UdpOutlet::new(interval.unwrap_or(FRAME_INTERVAL), now)))
+                }
                 TransportOffer::Interleaved { .. } => {
                     Outlet::Interleaved(InterleavedOutlet { connection: connection.0, channels: [None; 2] })
                 }

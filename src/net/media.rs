@@ -52,6 +52,8 @@ pub async fn keep_house(state: Rc<RefCell<State>>) {
         ticks.tick().await;
         let now = MonoTime::now();
         let mut state = state.borrow_mut();
+        let wall = state.wall();
+        state.sessions.set_clock(wall);
         state.watch_waits(now);
         state.watch_peers(now);
         for session in state.sessions.expired(now) {

@@ -202,7 +202,7 @@ impl State {
         if written > 0 {
             peer.viewers.iter().for_each(|viewer| self.sessions.touch(*viewer, now));
         }
-        if failed || waited != !peer.link.is_empty() {
+        if failed || waited == peer.link.is_empty() {
             peer.wake.notify_one();
         }
     }

@@ -42,7 +42,7 @@ pub struct ViewerTrack {
 
 /// How one viewer is sent to.
 pub enum Outlet {
-    Udp(UdpOutlet),
+    Udp(Box<UdpOutlet>),
     Interleaved(InterleavedOutlet),
 }
 

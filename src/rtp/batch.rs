@@ -221,6 +221,7 @@ mod tests {
             ends.push(bytes.len() as u32);
         }
         let about = About {
+            next_timestamp: 0,
             ssrc: 1,
             first_sequence: 2,
             timestamp: 3,

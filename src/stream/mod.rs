@@ -11,7 +11,7 @@ mod hub;
 mod keyframe;
 mod mailbox;
 mod meter;
-//MIC mod microphone;
+mod microphone;
 mod pace;
 mod timeline;
 
@@ -22,4 +22,4 @@ pub use hub::{Delivery, Hub, HubTrack, Inbox};
 pub use keyframe::{KeyframeAnswer, KeyframeBudget};
 pub use mailbox::{Mailbox, Taken};
 pub use meter::{Meter, Rates};
-//MIC pub use microphone::{MicrophoneSource, SoundOutput};
+pub use microphone::{MicrophoneSource, SoundOutput};

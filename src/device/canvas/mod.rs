@@ -140,7 +140,7 @@ static FONTS: [&MonoFont; 9] = [
     &latin::FONT_4X6,
     &latin::FONT_5X8,
     &latin::FONT_6X9,
-    &latin::FONT_6X10,
+    &latin::FONT_6X12,
     &latin::FONT_6X13_BOLD,
     &latin::FONT_7X13_BOLD,
     &latin::FONT_8X13_BOLD,
@@ -155,6 +155,8 @@ impl Letters {
         (1..=height.max(1) / 6)
             .flat_map(|scale| FONTS.iter().map(move |font| Self { font, scale }))
             .filter(|letters| letters.height() <= height && letters.width(columns) <= width)
+            // The small ones look coarse when enlarged.
+            .filter(|letters| letters.scale == 1 || letters.font.character_size.height >= 13)
             .max_by_key(|letters| (letters.height(), Reverse(letters.scale)))
             .unwrap_or(Self { font: FONTS[0], scale: 1 })
     }

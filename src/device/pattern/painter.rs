@@ -98,9 +98,9 @@ impl Painter {
         canvas.centred(self.line.start, self.letters, LETTERING, self.clock.at(wall));
         let flash = marked(wall);
         if let Some(busy) = &self.busy {
-            busy.fill::<40, 0, 0>(canvas.rows(self.bars.clone()), width, sequence);
+            busy.fill::<48, 0, 1>(canvas.rows(self.bars.clone()), width, sequence);
             if !flash {
-                busy.fill::<43, 3, 1>(canvas.rows(self.lower.clone()), width, sequence);
+                busy.fill::<43, 2, 2>(canvas.rows(self.lower.clone()), width, sequence);
             }
         }
         if flash && !sheet.flash {
