@@ -34,8 +34,8 @@ install() {
     [ ${#missing[@]} -gt 0 ] || return 0
     command -v apt-get >/dev/null || die "this system has no apt; install by hand: ${missing[*]}"
     say "installing ${missing[*]}"
-    # A lock held by the system's own updates is waited for.
-    local apt=(as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
+    # A lock held by the system's own updates is waited for. Nothing that is installed has to go.
+    local apt=(as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 --no-remove)
     if ! "${apt[@]}" install --no-install-recommends -y "${missing[@]}" >&2; then
         say "reading the package lists anew"
         "${apt[@]}" update >&2 || say "apt-get update failed in part; going on with what it read"

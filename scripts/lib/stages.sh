@@ -71,6 +71,7 @@ nextest() {
 
 stage_lint() {
     install "${lint_packages[@]}"
+    "$cargo" fmt --version >/dev/null && "$cargo" clippy --version >/dev/null || skip "this Rust has no rustfmt or clippy"
     "$cargo" fmt --check
     "$cargo" clippy --locked --quiet --all-targets -- -D warnings
     rust_tool cargo-deny 0.20.2
@@ -102,8 +103,12 @@ stage_guest() {
     tests/guest/run
 }
 
-stage_fuzz() { scripts/lib/fuzz "${FUZZ_SECONDS:-20}"; }
-stage_fuzz_long() { scripts/lib/fuzz "${FUZZ_SECONDS:-600}"; }
+stage_fuzz() {
+    rust_tool cargo-fuzz 0.13.2
+    scripts/lib/fuzz "${FUZZ_SECONDS:-20}"
+}
+
+stage_fuzz_long() { FUZZ_SECONDS=${FUZZ_SECONDS:-600} stage_fuzz; }
 
 stage_bench_smoke() {
     compgen -G 'benches/*.rs' >/dev/null || skip "there are no benchmarks"

@@ -248,7 +248,7 @@ fn with_streams(config: Config) -> Config {
         .filter(|camera| camera.usable)
         .map(|camera| camera.serial.unwrap_or(camera.node))
         .collect();
-    let microphone: Option<String> = None;
+    let microphone = device::alsa::sound_cards().into_iter().next().map(|card| card.device);
     config.or_built_in_streams(&cameras, microphone.as_deref())
 }
 

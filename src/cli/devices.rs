@@ -2,6 +2,7 @@ use super::{
     print,
     table::{or_dash, table},
 };
+use crate::device::{alsa, list};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, process::ExitCode};
@@ -26,7 +27,7 @@ impl Devices {
 
 /// All there is, as `--json` prints it.
 fn found() -> Value {
-    json!({ "cameras": crate::device::list::cameras(), "sound_cards": [] })
+    json!({ "cameras": list::cameras(), "sound_cards": alsa::sound_cards() })
 }
 
 /// What the table needs of it.

@@ -1,6 +1,7 @@
 //! Cameras and microphones: V4L2, ALSA, test pattern and tone. A device that fails ends with an error; whoever
 //! supervises it opens it again.
 
+pub mod alsa;
 mod canvas;
 pub mod hotplug;
 pub mod list;
@@ -12,6 +13,9 @@ pub mod v4l2;
 
 use crate::media::{FrameRate, PixelFormat, RawFrame, SampleBlock, Scene, Size, Tone};
 use std::{fmt, time::Duration};
+
+/// The device name of the test pattern and of the test microphone.
+pub const TEST: &str = "test";
 
 /// A camera that captures. Lives on a thread of its own, which may block in it.
 pub trait Camera: Send {
@@ -25,25 +29,6 @@ pub trait Camera: Send {
 
     /// Pictures that the device or this side lost since the start.
     fn dropped(&self) -> u64;
-}
-
-/// Opens the camera that `wish` names.
-///
-/// # Errors
-/// It is absent, ambiguous, in use or no camera.
-pub fn open_camera(wish: &CameraWish) -> Result<Box<dyn Camera>, DeviceError> {
-    Ok(match wish.device.as_str() {
-        "test" => Box::new(pattern::TestPattern::open(wish)?),
-        _ => Box::new(v4l2::open(wish)?),
-    })
-}
-
-/// Opens the microphone that `wish` names.
-///
-/// # Errors
-/// It is absent, ambiguous or in use.
-pub fn open_microphone(wish: &MicrophoneWish) -> Result<Box<dyn Microphone>, DeviceError> {
-    Ok(Box::new(tone::TestTone::open(wish)))
 }
 
 /// What was negotiated with a camera.
@@ -110,6 +95,28 @@ impl fmt::Display for DeviceError {
 }
 
 impl std::error::Error for DeviceError {}
+
+/// Opens the camera that `wish` names.
+///
+/// # Errors
+/// Any [`DeviceError`] but `Stalled`.
+pub fn open_camera(wish: &CameraWish) -> Result<Box<dyn Camera>, DeviceError> {
+    match wish.device.as_str() {
+        TEST => Ok(Box::new(pattern::TestPattern::open(wish)?)),
+        _ => Ok(Box::new(v4l2::open(wish)?)),
+    }
+}
+
+/// Opens the microphone that `wish` names.
+///
+/// # Errors
+/// Any [`DeviceError`] but `Stalled`.
+pub fn open_microphone(wish: &MicrophoneWish) -> Result<Box<dyn Microphone>, DeviceError> {
+    match wish.device.as_str() {
+        TEST => Ok(Box::new(tone::TestTone::open(wish))),
+        _ => Ok(Box::new(alsa::open(wish)?)),
+    }
+}
 
 /// What is wanted of a camera; the nearest it has is taken.
 #[derive(Clone, Debug, PartialEq)]

@@ -52,6 +52,8 @@ pub async fn keep_house(state: Rc<RefCell<State>>) {
         ticks.tick().await;
         let now = MonoTime::now();
         let mut state = state.borrow_mut();
+        let wall = state.wall();
+        state.sessions.set_clock(wall);
         state.watch_waits(now);
         state.watch_peers(now);
         for session in state.sessions.expired(now) {
@@ -71,7 +73,7 @@ impl State {
             let video = stream.entry.hub.tracks()[track].video;
             let key = video && batch.key();
             let position = stream.ring.end();
-            stream.ring.push(Entry { track, video, batch });
+            stream.ring.push(Entry { track, video, batch, arrived: now });
             if key {
                 self.key_arrived(hub, position, now);
             }

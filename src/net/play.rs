@@ -151,8 +151,8 @@ fn beginning(viewer: &Viewer, stream: &Stream, now: MonoTime) -> Beginning {
         return Beginning::At(stream.ring.end());
     }
     let key = stream.ring.last_key();
-    if let Some((position, stamp)) = key
-        && now.since(stamp) <= YOUNG
+    if let Some((position, arrived)) = key
+        && now.since(arrived) <= YOUNG
     {
         return Beginning::At(position);
     }

@@ -2,8 +2,8 @@
 //! mean is in `methods.rs`.
 
 use super::{
-    Answer, AskId, CloseReason, ConnectionId, Input, Output, Parsed, Parser, Request, SessionId, Sessions, Transport,
-    Transports,
+    Answer, AskId, CloseReason, ConnectionId, Input, Output, Parsed, Parser, Request, SessionId, Sessions,
+    StreamTarget, Transport, Transports,
     methods::{Exchange, Open, Outcome},
     response::{HTTP_NOT_FOUND, Response},
 };
@@ -49,6 +49,8 @@ pub struct Connection {
     last_ask: AskId,
     /// The sessions that belong to this connection; some may have ended.
     pub(super) own: Vec<SessionId>,
+    /// What the last DESCRIBE led to.
+    pub(super) described: Option<StreamTarget>,
     last_request: MonoTime,
     /// When the first byte of an unfinished message came.
     unfinished_since: Option<MonoTime>,
@@ -68,6 +70,7 @@ impl Connection {
             open: None,
             last_ask: AskId(0),
             own: Vec::new(),
+            described: None,
             last_request: now,
             unfinished_since: None,
             frames_dropped: 0,
@@ -146,12 +149,16 @@ impl Connection {
             self.close(CloseReason::Http, sessions);
             return;
         }
-        match Exchange::begin(request) {
-            Ok(exchange) => {
+        match Exchange::check(&request) {
+            Ok((method, mut url)) => {
+                if let Some(described) = &self.described {
+                    url.resolve(described);
+                }
+                let exchange = Exchange { request, method, url };
                 let outcome = self.begin(&exchange, sessions, now);
                 self.carry_out(exchange, outcome, sessions, now);
             }
-            Err((response, request)) => self.respond(&response, &request, sessions, now),
+            Err(response) => self.respond(&response, &request, sessions, now),
         }
     }
 

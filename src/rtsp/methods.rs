@@ -20,7 +20,7 @@ const RETRY_AFTER: &str = "1";
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub request: Request,
-    method: Method,
+    pub method: Method,
     pub url: RequestUrl,
 }
 
@@ -51,14 +51,7 @@ pub(super) type Checked<T> = Result<T, Response>;
 
 impl Exchange {
     /// The checks that need no knowledge: 400 414 505 501 405 551, in this order (413 is the parser's).
-    pub fn begin(request: Request) -> Result<Self, (Response, Request)> {
-        match Self::check(&request) {
-            Ok((method, url)) => Ok(Self { request, method, url }),
-            Err(response) => Err((response, request)),
-        }
-    }
-
-    fn check(request: &Request) -> Checked<(Method, RequestUrl)> {
+    pub fn check(request: &Request) -> Checked<(Method, RequestUrl)> {
         let url = RequestUrl::parse(&request.url).filter(|_| !request.malformed && request.cseq.is_some());
         let url = url.ok_or_else(|| Response::new(400))?;
         if request.url.len() > MAX_URL {
@@ -165,7 +158,9 @@ impl Connection {
                 settle(self.granted(exchange, user, stream, sessions, now))
             }
             (Step::Describe { target }, Answer::Described(description)) => {
-                Outcome::Respond(self.described(exchange, &target, description))
+                let response = self.described(exchange, &target, description);
+                self.described = Some(target);
+                Outcome::Respond(response)
             }
             (Step::Setup(setup), Answer::SetUp(accepted)) => {
                 let response = self.set_up(exchange, setup, accepted, sessions, now);

@@ -5,8 +5,9 @@
 //!
 //! 1. One [`Sessions`] per worker; one [`Connection`] per accepted TCP connection (or tunnel), with a
 //!    [`ConnectionId`] that the worker never gives twice.
-//! 2. Bytes that were read go in as [`Input::Bytes`], in order and cut anywhere. After each call of
-//!    [`Connection::handle_input`] the worker takes [`Connection::poll_output`] until it is empty:
+//! 2. Bytes that were read go in as [`Input::Bytes`], in order and cut anywhere, at most 32 kB at once (64 kB
+//!    behind an open ask are a flood). After each call of [`Connection::handle_input`] the worker takes
+//!    [`Connection::poll_output`] until it is empty:
 //!    - [`Output::Send`]: one whole message; it goes out at the next packet boundary.
 //!    - [`Output::Ask`]: something only the worker can know or do. It answers, now or later, with
 //!      [`Input::Answer`] and the same [`AskId`]; [`Ask`] says which [`Answer`] fits. At most one ask of a connection
@@ -54,3 +55,13 @@ pub use headers::transport::{TransportOffer, Transports};
 pub use message::{Method, Parsed, Parser, Request};
 pub use session::{ConnectionId, Session, SessionId, SessionState, SessionTrack, Sessions, Transport};
 pub use url::{StreamTarget, same_target};
+
+/// Reads one header value in every way this room does: the door for a fuzz target. Must return for any text.
+#[doc(hidden)]
+pub fn read_header_value(value: &str) {
+    headers::transport::parse(value);
+    headers::range::ends_before_it_starts(value);
+    headers::accepts_sdp(std::iter::once(value));
+    headers::option_tags(std::iter::once(value));
+    headers::timestamp(value);
+}

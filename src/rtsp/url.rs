@@ -66,6 +66,18 @@ impl RequestUrl {
         Some(Self { origin, rest, target: Some(target) })
     }
 
+    /// GStreamer resolves `trackID=n` against the Content-Base `rtsp://h/a/b?query/` as RFC 3986 §5.2 has it, and asks
+    /// for `rtsp://h/a/trackID=n`: that is the track of what this connection described last. So is a track whose
+    /// client merely dropped the query.
+    pub fn resolve(&mut self, described: &StreamTarget) {
+        let Some(target) = &mut self.target else { return };
+        let parent = described.path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let lost = target.query.is_none() && (target.path == parent || target.path == described.path);
+        if lost && described.query.is_some() && target.track.is_some() {
+            *target = StreamTarget { track: target.track, ..described.clone() };
+        }
+    }
+
     /// What relative control URLs are resolved against: the client's own URL with a slash at its end, credentials
     /// and track left out (RFC 2326 §C.1.1).
     pub fn content_base(&self, local: IpAddr) -> String {

@@ -122,7 +122,11 @@ mod tests {
         });
         let step = |act: &dyn Fn()| {
             act();
-            while !taker.is_finished() && mailbox.lock().item.is_some() | mailbox.lock().poked {
+            let waits = || {
+                let slot = mailbox.lock();
+                slot.item.is_some() || slot.poked
+            };
+            while waits() {
                 std::thread::yield_now();
             }
         };

@@ -66,3 +66,60 @@ impl Random {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        device::{
+            canvas::Sheet,
+            pattern::{marked, painter::Painter, strip::tests::read},
+        },
+        media::{Scene, Size},
+        time::WallTime,
+    };
+    use openh264::{
+        OpenH264API,
+        decoder::Decoder,
+        encoder::{BitRate, Encoder, EncoderConfig, FrameRate, RateControlMode},
+        formats::{YUVSlices, YUVSource},
+    };
+
+    /// Through an encoder and a decoder: the rate is used, the strip reads, the flash is white and all else dark.
+    #[test]
+    fn an_encoder_uses_its_bitrate_and_the_marks_survive() {
+        const FRAMES: u64 = 60;
+        const BITRATE: u32 = 500_000;
+        let (width, height) = (640, 360);
+        let config = EncoderConfig::new()
+            .bitrate(BitRate::from_bps(BITRATE))
+            .max_frame_rate(FrameRate::from_hz(30.0))
+            .rate_control_mode(RateControlMode::Bitrate)
+            .skip_frames(false);
+        let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config).unwrap();
+        let mut decoder = Decoder::new().unwrap();
+        let mut painter = Painter::new(Size::new(640, 360), "front", Scene::Busy);
+        let mut sheet = painter.sheet();
+        let (mut bytes, mut pictures) = (0, 0);
+        for n in 0..FRAMES {
+            let wall = WallTime::from_nanos(1_700_000_001_500_000_000 + n * 1_000_000_000 / 30);
+            painter.paint(&mut sheet, n, wall);
+            let [_, u, v] = sheet.canvas().planes().map(|plane| plane.offset);
+            let drawn = sheet.canvas().bytes();
+            let planes = (&drawn[..u], &drawn[u..v], &drawn[v..]);
+            let strides = (width, width / 2, width / 2);
+            let coded = encoder.encode(&YUVSlices::new(planes, (width, height), strides)).unwrap().to_vec();
+            bytes += coded.len();
+            let Some(picture) = decoder.decode(&coded).unwrap() else { continue };
+            let stride = picture.strides().0;
+            let reading = read(picture.y(), stride, width, height).expect("the strip reads");
+            assert_eq!((u64::from(reading.counter), reading.millis), (n, wall.as_millis()));
+            let lower = picture.y().chunks(stride).skip(height / 2 + 8).flat_map(|row| &row[..width]);
+            let wrong = lower.filter(|luma| if marked(wall) { **luma < 180 } else { **luma > 125 }).count();
+            assert!(wrong < width * height / 2 / 100, "#{n}: {wrong} pixels");
+            pictures += 1;
+        }
+        assert_eq!(pictures, FRAMES);
+        let used = bytes as f64 * 8.0 * 30.0 / FRAMES as f64 / f64::from(BITRATE);
+        assert!((0.9..1.1).contains(&used), "{used} of the bitrate");
+    }
+}

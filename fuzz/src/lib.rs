@@ -1,0 +1,271 @@
+//! What is fuzzed: each function takes any bytes and must neither panic nor break the promises that it asserts.
+//!
+//! `tests/seeds.rs` runs them on everything in `fuzz/seeds`, so that a finding, once kept there, stays mended.
+
+use std::{iter, net::Ipv4Addr, time::Duration};
+
+use eyrie::{
+    codec::Converter,
+    config,
+    guard::{self, Digest, DigestAlgorithm, Role, User, Users},
+    media::{
+        AccessUnit, AudioCodec, AudioFormat, FrameRate, H264Format, ParameterSets, PixelFormat, RawFrame, Size,
+        TrackFormat, h264,
+    },
+    rtp::{self, Packetizer, rtcp as rtcp_packets},
+    rtsp::{
+        Accepted, Answer, Ask, Connection, ConnectionId, ConnectionSettings, DescribedTrack, Description, Input,
+        Output, Parsed, Parser, PlayStart, Sessions, StreamInfo, TrackInfo, Transports,
+    },
+    time::MonoTime,
+};
+
+/// The longest message that the server takes is well below this.
+const MOST_PENDING: usize = 1 << 20;
+
+/// Messages are the same however the bytes are cut.
+pub fn rtsp_messages(data: &[u8]) {
+    let Some((&cut, bytes)) = data.split_first() else { return };
+    let whole = messages(iter::once(bytes));
+    let pieces = messages(bytes.chunks(usize::from(cut) + 1));
+    assert_eq!(whole, pieces);
+}
+
+fn messages<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Parsed> {
+    let mut parser = Parser::default();
+    let mut found = Vec::new();
+    for piece in pieces {
+        parser.push(piece);
+        while let Some(parsed) = parser.next(|channel| channel % 4 == 1) {
+            found.push(parsed);
+        }
+        assert!(parser.pending() < MOST_PENDING);
+    }
+    found
+}
+
+/// A whole connection: the first byte says how the rest is cut, time passes between the pieces, every ask is answered.
+pub fn rtsp_connection(data: &[u8]) {
+    let Some((&cut, bytes)) = data.split_first() else { return };
+    let mut server = Server::new();
+    for piece in bytes.chunks(usize::from(cut) + 1) {
+        server.feed(piece);
+    }
+    server.finish();
+}
+
+/// The Transport header of a SETUP.
+pub fn rtsp_transport(data: &[u8]) {
+    let mut server = Server::new();
+    server.feed(b"SETUP rtsp://camera/main/trackID=0 RTSP/1.0\r\nCSeq: 1\r\nTransport: ");
+    server.feed(data);
+    server.feed(b"\r\n\r\n");
+    server.finish();
+}
+
+/// The URL of a request, where the answers carry it back.
+pub fn rtsp_url(data: &[u8]) {
+    let mut server = Server::new();
+    for method in ["DESCRIBE ", "SETUP "] {
+        server.feed(method.as_bytes());
+        server.feed(data);
+        server.feed(b" RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP/TCP;interleaved=0-1\r\n\r\n");
+    }
+    server.finish();
+}
+
+/// An Authorization header: no bytes log in who does not know the password, and a lock-out holds whatever the name is.
+pub fn digest(data: &[u8]) {
+    let user = User {
+        name: "nvr".into(),
+        md5_ha1: Some(guard::ha1_md5("nvr", guard::REALM, "a password that nobody guesses")),
+        sha256_ha1: Some(guard::ha1_sha256("nvr", guard::REALM, "a password that nobody guesses")),
+        password: None,
+        role: Role::View,
+        streams: vec!["*".into()],
+    };
+    let users = Users::new([user]);
+    for algorithm in [DigestAlgorithm::Md5, DigestAlgorithm::Sha256] {
+        let verdict = Digest::new(algorithm).verify(&users, "DESCRIBE", Some(data), 1, MonoTime::from_nanos(1));
+        assert!(!matches!(verdict, guard::Verdict::Granted { .. } | guard::Verdict::Stale { .. }));
+    }
+}
+
+/// RTCP and RTP from the network.
+pub fn rtcp(data: &[u8]) {
+    let events = rtcp_packets::parse(data);
+    assert!(events.is_empty() || rtcp_packets::is_well_formed(data), "events out of what is not well-formed");
+    // Each has a source of its own in the packet.
+    assert!(events.len() <= data.len() / 4);
+    let _ = rtcp_packets::is_rtcp(data);
+    let _ = rtp::is_well_formed_rtp(data);
+    if let Some((_, payload)) = rtp::Header::parse(data) {
+        assert!(payload.len() < data.len());
+    }
+}
+
+/// A config file, and one changed key in it, which leaves a good file good.
+pub fn config(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let (text, edited) = text.split_once('\0').unwrap_or((text, "stream.main.video.bitrate=4M"));
+    match config::parse(text, "fuzz.toml") {
+        Ok(_) => {
+            let (key, value) = edited.split_once('=').unwrap_or((edited, ""));
+            if let Ok(changed) = config::edit(text, "fuzz.toml", key, value) {
+                config::parse(&changed, "fuzz.toml").expect("an edit that was taken leaves a good file");
+            }
+        }
+        Err(errors) => assert!(errors.to_string().contains("fuzz.toml")),
+    }
+}
+
+/// A sequence parameter set, as a camera or an encoder gives it: what was rewritten can be read again.
+pub fn sps(data: &[u8]) {
+    if let Ok(rewritten) = h264::low_delay_sps(data, FrameRate::new(30, 1)) {
+        let again = h264::low_delay_sps(&rewritten, FrameRate::new(30, 1)).expect("it was written by us");
+        assert_eq!(again, rewritten);
+    }
+}
+
+/// A JPEG as a camera gives it, in a frame that says 64x48.
+pub fn mjpeg(data: &[u8]) {
+    let size = Size::new(64, 48);
+    let frame = RawFrame {
+        format: PixelFormat::Mjpeg,
+        size,
+        planes: RawFrame::layout(PixelFormat::Mjpeg, size, 0, data.len()).expect("any length will do"),
+        stamp: MonoTime::from_nanos(0),
+        sequence: 0,
+        buffer: Box::new(data.to_vec()),
+    };
+    for target in [size, Size::new(32, 18)] {
+        if let Ok(picture) = Converter::new(target).convert(&frame) {
+            assert_eq!(picture.size, target);
+        }
+    }
+}
+
+/// An access unit of any NAL units, or any sound: every packet keeps to its size, and no byte is lost.
+pub fn packetize(data: &[u8]) {
+    let [kind, size, data @ ..] = data else { return };
+    let packet_size = 128 + usize::from(*size) * 6;
+    let video = kind % 2 == 0;
+    let format = if video { video_format() } else { audio_format() };
+    let mut unit = AccessUnit { samples: u32::from(!video) * 160, key: true, ..AccessUnit::default() };
+    // A unit ends where a byte says so.
+    let ends = |byte: &u8| video && *byte == b'|';
+    data.split(ends).for_each(|part| unit.push_nal(part));
+    let batch = Packetizer::new(&format, packet_size, 7, 65_530, 0).packetize(&unit);
+    for (n, packet) in batch.packets().enumerate() {
+        assert!(packet.len() + rtp::SRTP_TRAILER <= packet_size);
+        let (header, _) = rtp::Header::parse(packet).expect("our own");
+        assert_eq!(header.sequence, batch.first_sequence().wrapping_add(n as u16));
+        let channel = &batch.interleaved(0)[batch.interleaved_offset(n)..][..4 + packet.len()];
+        assert_eq!(&channel[4..], packet);
+    }
+}
+
+fn video_format() -> TrackFormat {
+    TrackFormat::H264(H264Format {
+        size: Size::new(640, 360),
+        fps: FrameRate::new(30, 1),
+        bitrate: 1_000_000,
+        parameter_sets: ParameterSets {
+            sps: [0x67, 0x42, 0xC0, 0x1E, 0xDA].as_slice().into(),
+            pps: [0x68, 0xCE, 0x3C, 0x80].as_slice().into(),
+        },
+    })
+}
+
+fn audio_format() -> TrackFormat {
+    TrackFormat::Audio(AudioFormat { codec: AudioCodec::Pcmu, rate: 8000, channels: 1 })
+}
+
+/// The worker's part: it answers every ask, and looks at what comes out.
+struct Server {
+    connection: Connection,
+    sessions: Sessions,
+    now: MonoTime,
+    closed: bool,
+}
+
+impl Server {
+    fn new() -> Self {
+        let now = MonoTime::from_nanos(1_000_000_000);
+        let settings = ConnectionSettings {
+            id: ConnectionId(1),
+            peer: (Ipv4Addr::LOCALHOST, 40_000).into(),
+            local: Ipv4Addr::LOCALHOST.into(),
+            session_timeout: Duration::from_secs(60),
+            transports: Transports { udp: true, tcp: true },
+            server: "Eyrie".into(),
+        };
+        Server { connection: Connection::new(settings, now), sessions: Sessions::new(), now, closed: false }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        self.handle(Input::Bytes(bytes));
+        self.now += Duration::from_millis(700);
+        if self.connection.poll_timeout().is_some_and(|due| due <= self.now) {
+            self.handle(Input::Timeout);
+        }
+        for session in self.sessions.expired(self.now) {
+            assert!(self.sessions.get(session.id).is_none());
+        }
+    }
+
+    fn finish(mut self) {
+        self.handle(Input::PeerClosed);
+        assert!(self.sessions.iter().all(|session| !session.is_interleaved()), "outlived its connection");
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        self.connection.handle_input(input, &mut self.sessions, self.now);
+        while let Some(output) = self.connection.poll_output() {
+            assert!(!self.closed, "an output after Close: {output:?}");
+            match output {
+                Output::Ask(id, ask) => {
+                    let answer = self.answer(&ask);
+                    self.connection.handle_input(Input::Answer(id, answer), &mut self.sessions, self.now);
+                }
+                Output::Send(message) => {
+                    let head = message.windows(4).position(|end| end == b"\r\n\r\n").expect("a whole head");
+                    let head = str::from_utf8(&message[..head]).expect("text");
+                    // Nothing that the client sent may begin a header of its own.
+                    assert!(head.split("\r\n").skip(1).all(|line| line.contains(": ") && !line.contains(['\r', '\n'])));
+                }
+                Output::Interleaved { session, .. } => assert!(self.sessions.get(session).is_some()),
+                Output::SessionEnded(session) => assert!(self.sessions.get(session.id).is_none()),
+                Output::Close { .. } => self.closed = true,
+            }
+        }
+    }
+
+    fn answer(&self, ask: &Ask) -> Answer {
+        match ask {
+            Ask::Authorize { target, .. } => {
+                let tracks = vec![TrackInfo { id: 0, video: true }, TrackInfo { id: 1, video: false }];
+                let stream = target.as_ref().map(|_| StreamInfo { name: "main".into(), tracks });
+                Answer::Granted { user: Some("nvr".into()), stream }
+            }
+            Ask::Describe { .. } => Answer::Described(Description {
+                name: "main".into(),
+                session_id: 1,
+                version: 1,
+                tracks: vec![
+                    DescribedTrack { id: 0, format: video_format() },
+                    DescribedTrack { id: 1, format: audio_format() },
+                ],
+            }),
+            Ask::Setup { transports, .. } => {
+                Answer::SetUp(Accepted { chosen: transports.len() - 1, server_ports: Some((8000, 8001)), ssrc: 7 })
+            }
+            Ask::Play { session } => {
+                let session = self.sessions.get(*session).expect("a session that plays is there");
+                let start = |track: u8| PlayStart { track, seq: 1, rtptime: 2 };
+                Answer::Playing(session.tracks.iter().map(|track| start(track.id)).collect())
+            }
+            Ask::Pause { .. } | Ask::Teardown { .. } => Answer::Done,
+        }
+    }
+}
