@@ -74,8 +74,8 @@ impl State {
             let key = video && batch.key();
             let position = stream.ring.end();
             stream.ring.push(Entry { track, video, batch, arrived: now });
-            if key {
-                self.key_arrived(hub, position, now);
+            if !self.waiting.is_empty() {
+                self.arrived(hub, key.then_some(position), now);
             }
             if !fed.contains(&hub) {
                 fed.push(hub);
