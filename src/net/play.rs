@@ -99,7 +99,7 @@ impl State {
     pub fn watch_waits(&mut self, now: MonoTime) {
         let mut index = 0;
         while let Some(waiting) = self.waiting.get(index) {
-            let key = self.streams.get(&waiting.hub).and_then(|stream| stream.ring.last_key());
+            let key = self.streams.get(&waiting.hub).and_then(|stream| stream.ring.last_key(now));
             let known = waiting.position.or(key.map(|(position, _)| position));
             let settled = known.filter(|_| now >= waiting.settle_at);
             if settled.is_some() || now >= waiting.give_up_at {
@@ -182,7 +182,7 @@ fn beginning(viewer: &Viewer, stream: &Stream, now: MonoTime) -> Beginning {
     if video.is_none() {
         return Beginning::At(stream.ring.end());
     }
-    let key = stream.ring.last_key();
+    let key = stream.ring.last_key(now);
     if let Some((position, arrived)) = key
         && now.since(arrived) <= YOUNG
     {
