@@ -60,7 +60,7 @@ impl Cursor {
         }
         let wants_video =
             (0..2).any(|track| self.wants[track] && ring.newest_of(track).is_some_and(|entry| entry.video));
-        let to = match ring.last_key() {
+        let to = match ring.last_key(ring.newest()) {
             Some((key, arrived)) if wants_video && key > self.position && arrived >= oldest_allowed => key,
             _ => ring.end(),
         };
@@ -133,11 +133,19 @@ mod tests {
         let mut stream = Stream::new();
         stream.frames(25, true);
         stream.frames(200, true);
-        let (key, stamp) = stream.ring.last_key().unwrap();
+        let (key, stamp) = stream.ring.last_key(stream.now).unwrap();
         assert_eq!((key, stamp), (50, MonoTime::from_nanos(2_000_000_000)));
         assert_eq!(stream.ring.first(), 50, "9 s since the last key frame are kept, and nothing before it");
         stream.frames(1, true);
         assert!(stream.ring.first() > 300 && stream.ring.first() < 410, "{}", stream.ring.first());
+    }
+
+    #[test]
+    fn a_ring_at_rest_offers_no_key_frame() {
+        let mut stream = Stream::new();
+        stream.frames(25, true);
+        assert!(stream.ring.last_key(stream.now + KEPT / 2).is_some());
+        assert!(stream.ring.last_key(stream.now + KEPT).is_none());
     }
 
     #[test]

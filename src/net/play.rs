@@ -99,7 +99,7 @@ impl State {
     pub fn watch_waits(&mut self, now: MonoTime) {
         let mut index = 0;
         while let Some(waiting) = self.waiting.get(index) {
-            let key = self.streams.get(&waiting.hub).and_then(newest_key);
+            let key = self.streams.get(&waiting.hub).and_then(|stream| newest_key(stream, now));
             let known = waiting.position.or(key.map(|(position, _)| position));
             let settled = known.filter(|_| now >= waiting.settle_at);
             if settled.is_some() || now >= waiting.give_up_at {
@@ -177,10 +177,10 @@ impl State {
     }
 }
 
-/// The newest key frame, unless it is from before the stream rested.
-fn newest_key(stream: &Stream) -> Option<(u64, MonoTime)> {
+/// The newest key frame, unless it is from before the stream rested: sound may be back before the picture.
+fn newest_key(stream: &Stream, now: MonoTime) -> Option<(u64, MonoTime)> {
     let since = stream.entry.hub.demand().since();
-    stream.ring.last_key().filter(|(_, stamp)| *stamp + YOUNG >= since)
+    stream.ring.last_key(now).filter(|(_, arrived)| *arrived >= since)
 }
 
 fn beginning(viewer: &Viewer, stream: &Stream, now: MonoTime) -> Beginning {
@@ -188,7 +188,7 @@ fn beginning(viewer: &Viewer, stream: &Stream, now: MonoTime) -> Beginning {
     if video.is_none() {
         return Beginning::At(stream.ring.end());
     }
-    let key = newest_key(stream);
+    let key = newest_key(stream, now);
     if let Some((position, arrived)) = key
         && now.since(arrived) <= YOUNG
     {

@@ -57,9 +57,10 @@ impl Ring {
         self.entries.get(usize::try_from(position.checked_sub(self.first)?).ok()?)
     }
 
-    /// The position of the newest key frame, and when it came in.
-    pub fn last_key(&self) -> Option<(u64, MonoTime)> {
-        let position = self.last_key?;
+    /// The position of the newest key frame, and when it came in; None if nothing has come for two seconds: what the ring
+    /// holds is then of a stream that rested, and no picture of now.
+    pub fn last_key(&self, now: MonoTime) -> Option<(u64, MonoTime)> {
+        let position = self.last_key.filter(|_| now.since(self.newest) < KEPT)?;
         Some((position, self.entry(position)?.arrived))
     }
 
