@@ -4,7 +4,7 @@ use eyrie::{
     config,
     health::{
         control::{self, Command, Handler, Response},
-        status::{Clock, Status},
+        status::{Clock, NetworkStatus, Status},
     },
 };
 use std::{
@@ -216,6 +216,7 @@ impl Handler for Server {
                 streams: vec![],
                 cameras: vec![],
                 microphones: vec![],
+                network: NetworkStatus::default(),
             })),
             (Command::Reload, None) => Response::Done,
             (Command::Reload, Some(why)) => Response::Failed(why.clone()),

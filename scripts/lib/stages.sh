@@ -71,7 +71,8 @@ nextest() {
 
 stage_lint() {
     install "${lint_packages[@]}"
-    "$cargo" fmt --version >/dev/null && "$cargo" clippy --version >/dev/null || skip "this Rust has no rustfmt or clippy"
+    local tool
+    for tool in fmt clippy; do "$cargo" $tool --version >/dev/null || skip "this Rust has no cargo $tool"; done
     "$cargo" fmt --check
     "$cargo" clippy --locked --quiet --all-targets -- -D warnings
     rust_tool cargo-deny 0.20.2
@@ -79,7 +80,7 @@ stage_lint() {
     # Every script, whatever its name ends in.
     git ls-files scripts tests .ci | while read -r file; do
         if head -n 1 "$file" | grep -Eq '^#!.*\b(ba|da)?sh\b' || [[ $file == *.sh ]]; then echo "$file"; fi
-    done | xargs shellcheck -x -P SCRIPTDIR:scripts/lib
+    done | xargs shellcheck --severity warning -x -P SCRIPTDIR:scripts/lib
 }
 
 stage_unit() {

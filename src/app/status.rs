@@ -2,7 +2,7 @@
 
 use super::serving::{Running, Serving};
 use crate::{
-    health::status::{Clock, DeviceStatus, State, Status, StreamStatus, ViewerStatus},
+    health::status::{Clock, DeviceStatus, NetworkStatus, State, Status, StreamStatus, ViewerStatus},
     media::TrackFormat,
     net,
     stream::{CameraSource, SourceState},
@@ -11,7 +11,7 @@ use crate::{
 
 /// All of it, now.
 pub async fn status(serving: &Serving, started: MonoTime) -> Status {
-    let viewers = serving.worker.status().await;
+    let worker = serving.worker.status().await;
     let now = MonoTime::now();
     let cameras = serving.cameras.iter().map(|(name, camera)| {
         let (state, reason) = camera_state(camera, now);
@@ -27,9 +27,14 @@ pub async fn status(serving: &Serving, started: MonoTime) -> Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_s: now.since(started).as_secs(),
         clock: if WallClock::synchronised() { Clock::Synced } else { Clock::Unsynced },
-        streams: serving.streams.iter().map(|running| stream(running, serving, &viewers, now)).collect(),
+        streams: serving.streams.iter().map(|running| stream(running, serving, &worker.viewers, now)).collect(),
         cameras: cameras.collect(),
         microphones: microphones.collect(),
+        network: NetworkStatus {
+            connections: worker.connections as u64,
+            stalled_viewers: worker.stalled,
+            stray_datagrams: worker.strangers,
+        },
     }
 }
 

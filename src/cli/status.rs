@@ -171,6 +171,7 @@ mod tests {
                 reopened: None,
             }],
             microphones: vec![],
+            network: status::NetworkStatus::default(),
         };
         assert_eq!(
             readable(&status),

@@ -10,6 +10,7 @@ pub struct Status {
     pub streams: Vec<StreamStatus>,
     pub cameras: Vec<DeviceStatus>,
     pub microphones: Vec<DeviceStatus>,
+    pub network: NetworkStatus,
 }
 
 /// Whether the system clock is known to be right.
@@ -77,6 +78,17 @@ pub struct ViewerStatus {
     pub rtt_ms: Option<f64>,
 }
 
+/// What the network did, since the start.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NetworkStatus {
+    /// RTSP connections now.
+    pub connections: u64,
+    /// Viewers that were closed because they had read nothing for 10 s.
+    pub stalled_viewers: u64,
+    /// Datagrams to the media ports that belonged to nobody and were dropped.
+    pub stray_datagrams: u64,
+}
+
 /// A camera or a microphone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeviceStatus {
@@ -123,11 +135,12 @@ mod tests {
             streams: vec![stream],
             cameras: vec![],
             microphones: vec![],
+            network: NetworkStatus::default(),
         };
         let json = serde_json::to_string(&status).unwrap();
         assert_eq!(
             json,
-            r#"{"version":"0.1.0","uptime_s":3,"clock":"unsynced","streams":[{"name":"main","state":"no-signal","width":null,"height":null,"fps":null,"bitrate":2000000,"keyframes":null,"viewers":[{"address":"192.168.1.7:50000","transport":"udp","user":null,"seconds":3,"bytes":10,"dropped":0,"lost":null,"jitter_ms":null,"rtt_ms":null}]}],"cameras":[],"microphones":[]}"#
+            r#"{"version":"0.1.0","uptime_s":3,"clock":"unsynced","streams":[{"name":"main","state":"no-signal","width":null,"height":null,"fps":null,"bitrate":2000000,"keyframes":null,"viewers":[{"address":"192.168.1.7:50000","transport":"udp","user":null,"seconds":3,"bytes":10,"dropped":0,"lost":null,"jitter_ms":null,"rtt_ms":null}]}],"cameras":[],"microphones":[],"network":{"connections":0,"stalled_viewers":0,"stray_datagrams":0}}"#
         );
         assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
         assert_eq!(serde_json::to_value(State::NoSignal).unwrap(), State::NoSignal.as_str());

@@ -22,6 +22,7 @@ use tokio::task::spawn_local;
 const DESCRIBE_WAIT: Duration = Duration::from_secs(5);
 /// Assumed where the rate is not known.
 const FRAME_INTERVAL: Duration = Duration::from_millis(33);
+const CLOCK_RATE: u32 = 90_000;
 
 impl State {
     /// The answer, or None if it comes later. Sessions whose PLAY is answered hereby are added to `starting`.
@@ -142,7 +143,8 @@ impl State {
             TrackFormat::H264(video) => Some(video.fps.interval()),
             TrackFormat::Audio(_) => None,
         });
-        let Some(format) = hub.tracks()[index].format() else { return Answer::Refused(Refusal::NotReady) };
+        // A stream that does not run tells it when it does: a client may know the description from before.
+        let clock_rate = hub.tracks()[index].format().map_or(CLOCK_RATE, |format| format.clock_rate());
         // All tracks of a session go the way of the first.
         let fits = |offer: &TransportOffer| match (self.viewers.get(&session).map(|viewer| &viewer.outlet), offer) {
             (None, _) => true,
@@ -185,7 +187,7 @@ impl State {
             _watch: hub.demand().watch(),
         });
         let ssrc = hub.tracks()[index].ssrc;
-        viewer.tracks[index] = Some(ViewerTrack { ssrc, clock_rate: format.clock_rate(), ..ViewerTrack::default() });
+        viewer.tracks[index] = Some(ViewerTrack { ssrc, clock_rate, ..ViewerTrack::default() });
         match (&mut viewer.outlet, offer, udp_track) {
             (Outlet::Udp(outlet), _, Some(track)) => outlet.tracks[index] = Some(track),
             (Outlet::Interleaved(outlet), TransportOffer::Interleaved { rtp, rtcp }, _) => {

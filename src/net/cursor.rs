@@ -52,7 +52,7 @@ impl Cursor {
     fn keep_up(&mut self, ring: &Ring) {
         let oldest_allowed = ring.newest().saturating_sub(KEPT);
         let late = match ring.entry(self.position) {
-            Some(entry) => entry.batch.stamp() < oldest_allowed,
+            Some(entry) => entry.arrived < oldest_allowed,
             None => self.position < ring.first(),
         };
         if !late {
@@ -60,8 +60,8 @@ impl Cursor {
         }
         let wants_video =
             (0..2).any(|track| self.wants[track] && ring.newest_of(track).is_some_and(|entry| entry.video));
-        let to = match ring.last_key() {
-            Some((key, stamp)) if wants_video && key > self.position && stamp >= oldest_allowed => key,
+        let to = match ring.last_key(ring.newest()) {
+            Some((key, arrived)) if wants_video && key > self.position && arrived >= oldest_allowed => key,
             _ => ring.end(),
         };
         let skipped = (self.position.max(ring.first())..to).filter_map(|position| ring.entry(position));
@@ -104,7 +104,7 @@ mod tests {
             let mut unit = AccessUnit { stamp: self.now, key, samples: 320, ..AccessUnit::default() };
             unit.push_nal(&[0x65; 320]);
             let batch = Arc::new(self.packetizers[track].packetize(&unit));
-            self.ring.push(Entry { track, video: track == 0, batch });
+            self.ring.push(Entry { track, video: track == 0, batch, arrived: self.now });
         }
 
         /// Frames of 40 ms, the first a key frame, each followed by its sound.
@@ -133,11 +133,19 @@ mod tests {
         let mut stream = Stream::new();
         stream.frames(25, true);
         stream.frames(200, true);
-        let (key, stamp) = stream.ring.last_key().unwrap();
+        let (key, stamp) = stream.ring.last_key(stream.now).unwrap();
         assert_eq!((key, stamp), (50, MonoTime::from_nanos(2_000_000_000)));
         assert_eq!(stream.ring.first(), 50, "9 s since the last key frame are kept, and nothing before it");
         stream.frames(1, true);
         assert!(stream.ring.first() > 300 && stream.ring.first() < 410, "{}", stream.ring.first());
+    }
+
+    #[test]
+    fn a_ring_at_rest_offers_no_key_frame() {
+        let mut stream = Stream::new();
+        stream.frames(25, true);
+        assert!(stream.ring.last_key(stream.now + KEPT / 2).is_some());
+        assert!(stream.ring.last_key(stream.now + KEPT).is_none());
     }
 
     #[test]

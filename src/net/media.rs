@@ -73,9 +73,9 @@ impl State {
             let video = stream.entry.hub.tracks()[track].video;
             let key = video && batch.key();
             let position = stream.ring.end();
-            stream.ring.push(Entry { track, video, batch });
-            if key {
-                self.key_arrived(hub, position, now);
+            stream.ring.push(Entry { track, video, batch, arrived: now });
+            if !self.waiting.is_empty() {
+                self.arrived(hub, key.then_some(position), now);
             }
             if !fed.contains(&hub) {
                 fed.push(hub);

@@ -20,13 +20,21 @@ const ASKED_WAIT: Duration = Duration::from_secs(2);
 /// How long PLAY waits if there is none at all, or the stream's `start` is `fresh`; then 503.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// A PLAY that waits for its key frame.
+/// How long PLAY waits, once it has its picture, for a track that does not flow yet: without it RTP-Info cannot tell
+/// where that track begins.
+const TRACK_WAIT: Duration = Duration::from_millis(500);
+/// A track flows if something came this lately: what comes next goes on from there.
+const FLOWING: Duration = Duration::from_millis(500);
+
+/// A PLAY that waits for its key frame, or for its other track.
 pub struct WaitingPlay {
     pub connection: ConnectionId,
     pub ask: AskId,
     pub session: SessionId,
     hub: u64,
-    /// The key frame in the ring will do from then on.
+    /// Where it begins, once that is known.
+    position: Option<u64>,
+    /// From then on the key frame in the ring will do, and the tracks that flow.
     settle_at: MonoTime,
     give_up_at: MonoTime,
 }
@@ -56,21 +64,34 @@ impl State {
         if let Some(cursor) = &viewer.cursor {
             return Some(Answer::Playing(play_starts(viewer, stream, cursor.position())));
         }
-        match beginning(viewer, stream, now) {
-            Beginning::At(position) => Some(self.begin(session, position, starting)),
-            Beginning::AtNextKey { settle_at } => {
-                let (hub, give_up_at) = (viewer.hub, now + LONGEST_WAIT);
-                self.waiting.push(WaitingPlay { connection, ask, session, hub, settle_at, give_up_at });
-                None
+        let (position, settle_at) = match beginning(viewer, stream, now) {
+            Beginning::At(position) if all_flow(viewer, stream, position, now) => {
+                return Some(self.begin(session, position, starting));
             }
-        }
+            Beginning::At(position) => (Some(position), now + TRACK_WAIT),
+            Beginning::AtNextKey { settle_at } => (None, settle_at),
+        };
+        let (hub, give_up_at) = (viewer.hub, now + LONGEST_WAIT);
+        self.waiting.push(WaitingPlay { connection, ask, session, hub, position, settle_at, give_up_at });
+        None
     }
 
-    /// A key frame of `hub` came in at `position`: whoever waits for one begins there.
-    pub fn key_arrived(&mut self, hub: u64, position: u64, now: MonoTime) {
-        while let Some(index) = self.waiting.iter().position(|waiting| waiting.hub == hub) {
+    /// Something of `hub` came in, a key frame if `key` says where: whoever waited for it begins.
+    pub fn arrived(&mut self, hub: u64, key: Option<u64>, now: MonoTime) {
+        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.hub == hub && waiting.position.is_none()) {
+            waiting.position = key;
+            waiting.settle_at = if key.is_some() { now + TRACK_WAIT } else { waiting.settle_at };
+        }
+        let ripe = |state: &State, waiting: &WaitingPlay| {
+            let (Some(viewer), Some(stream)) = (state.viewers.get(&waiting.session), state.streams.get(&hub)) else {
+                return false;
+            };
+            waiting.position.is_some_and(|position| all_flow(viewer, stream, position, now))
+        };
+        while let Some(index) = self.waiting.iter().position(|waiting| waiting.hub == hub && ripe(self, waiting)) {
             let waiting = self.waiting.swap_remove(index);
-            self.end_wait(waiting, Some(position), now);
+            let position = waiting.position;
+            self.end_wait(waiting, position, now);
         }
     }
 
@@ -78,8 +99,9 @@ impl State {
     pub fn watch_waits(&mut self, now: MonoTime) {
         let mut index = 0;
         while let Some(waiting) = self.waiting.get(index) {
-            let key = self.streams.get(&waiting.hub).and_then(|stream| stream.ring.last_key());
-            let settled = key.filter(|_| now >= waiting.settle_at).map(|(position, _)| position);
+            let key = self.streams.get(&waiting.hub).and_then(|stream| stream.ring.last_key(now));
+            let known = waiting.position.or(key.map(|(position, _)| position));
+            let settled = known.filter(|_| now >= waiting.settle_at);
             if settled.is_some() || now >= waiting.give_up_at {
                 let waiting = self.waiting.swap_remove(index);
                 self.end_wait(waiting, settled, now);
@@ -92,7 +114,9 @@ impl State {
     fn end_wait(&mut self, waiting: WaitingPlay, position: Option<u64>, now: MonoTime) {
         let mut starting = Vec::new();
         let answer = match position {
-            Some(position) if self.viewers.contains_key(&waiting.session) => {
+            Some(position)
+                if self.viewers.contains_key(&waiting.session) && self.streams.contains_key(&waiting.hub) =>
+            {
                 self.begin(waiting.session, position, &mut starting)
             }
             _ => Answer::Refused(Refusal::NotReady),
@@ -119,6 +143,14 @@ impl State {
             && !stream.viewers.contains(&session)
         {
             stream.viewers.push(session);
+        }
+        // What SETUP could not know of a stream that was not running then.
+        if let Some(stream) = self.streams.get(&viewer.hub) {
+            for (track, hub_track) in viewer.tracks.iter_mut().zip(stream.entry.hub.tracks()) {
+                if let (Some(track), Some(format)) = (track, hub_track.format()) {
+                    track.clock_rate = format.clock_rate();
+                }
+            }
         }
         self.send_to(session, now);
     }
@@ -150,9 +182,9 @@ fn beginning(viewer: &Viewer, stream: &Stream, now: MonoTime) -> Beginning {
     if video.is_none() {
         return Beginning::At(stream.ring.end());
     }
-    let key = stream.ring.last_key();
-    if let Some((position, stamp)) = key
-        && now.since(stamp) <= YOUNG
+    let key = stream.ring.last_key(now);
+    if let Some((position, arrived)) = key
+        && now.since(arrived) <= YOUNG
     {
         return Beginning::At(position);
     }
@@ -162,6 +194,15 @@ fn beginning(viewer: &Viewer, stream: &Stream, now: MonoTime) -> Beginning {
         _ if stream.entry.fresh => Beginning::AtNextKey { settle_at: never },
         _ => Beginning::AtNextKey { settle_at: now + ASKED_WAIT },
     }
+}
+
+/// Whether it is known of each track where it begins.
+fn all_flow(viewer: &Viewer, stream: &Stream, position: u64, now: MonoTime) -> bool {
+    let flows = |track| match stream.ring.next_of(track, position) {
+        Some(_) => true,
+        None => stream.ring.newest_of(track).is_some_and(|newest| now.since(newest.arrived) < FLOWING),
+    };
+    (0..viewer.tracks.len()).filter(|track| viewer.tracks[*track].is_some()).all(flows)
 }
 
 /// The first packet of each track from `position` on. Sound that is still to come goes on from what came last; a track

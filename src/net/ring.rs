@@ -12,6 +12,7 @@ pub struct Ring {
     /// The position of `entries[0]`.
     first: u64,
     last_key: Option<u64>,
+    /// When the newest entry came in.
     newest: MonoTime,
 }
 
@@ -22,6 +23,8 @@ pub struct Entry {
     pub track: usize,
     pub video: bool,
     pub batch: Arc<PacketBatch>,
+    /// When it came in. How late a viewer is goes by this: capture stamps of two devices may be far apart.
+    pub arrived: MonoTime,
 }
 
 impl Ring {
@@ -29,11 +32,11 @@ impl Ring {
         if entry.video && entry.batch.key() {
             self.last_key = Some(self.end());
         }
-        self.newest = self.newest.max(entry.batch.stamp());
+        self.newest = self.newest.max(entry.arrived);
         self.entries.push_back(entry);
         let oldest_kept = self.newest.saturating_sub(KEPT);
         while let Some(oldest) = self.entries.front()
-            && oldest.batch.stamp() < oldest_kept
+            && oldest.arrived < oldest_kept
             && self.last_key.is_none_or(|key| self.first < key)
         {
             self.entries.pop_front();
@@ -54,10 +57,11 @@ impl Ring {
         self.entries.get(usize::try_from(position.checked_sub(self.first)?).ok()?)
     }
 
-    /// The position and stamp of the newest key frame.
-    pub fn last_key(&self) -> Option<(u64, MonoTime)> {
-        let position = self.last_key?;
-        Some((position, self.entry(position)?.batch.stamp()))
+    /// The position of the newest key frame, and when it came in; None if nothing has come for two seconds: what the ring
+    /// holds is then of a stream that rested, and no picture of now.
+    pub fn last_key(&self, now: MonoTime) -> Option<(u64, MonoTime)> {
+        let position = self.last_key.filter(|_| now.since(self.newest) < KEPT)?;
+        Some((position, self.entry(position)?.arrived))
     }
 
     /// The first entry of `track` at or after `position`.
@@ -71,7 +75,7 @@ impl Ring {
         self.entries.iter().rev().find(|entry| entry.track == track)
     }
 
-    /// The newest capture stamp of all tracks.
+    /// When the newest entry came in.
     pub fn newest(&self) -> MonoTime {
         self.newest
     }

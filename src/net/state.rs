@@ -103,9 +103,11 @@ impl State {
             };
             kept.insert(id, stream);
         }
-        let gone = std::mem::replace(&mut self.streams, kept);
+        self.streams = kept;
         let access = self.access.clone();
-        let mut ended: Vec<SessionId> = gone.into_values().flat_map(|stream| stream.viewers).collect();
+        // Those too that have not played yet.
+        let of_gone = self.viewers.iter().filter(|(_, viewer)| !self.streams.contains_key(&viewer.hub));
+        let mut ended: Vec<SessionId> = of_gone.map(|(id, _)| *id).collect();
         let barred =
             self.sessions.iter().filter(|session| !access.may_still_view(session.user.as_deref(), &session.stream));
         ended.extend(barred.map(|session| session.id));

@@ -5,6 +5,18 @@ use super::{
 use crate::time::MonoTime;
 use std::net::SocketAddr;
 
+/// What a worker knows of itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorkerStatus {
+    pub viewers: Vec<ViewerStatus>,
+    /// RTSP connections.
+    pub connections: usize,
+    /// TCP viewers closed because they read nothing, since the start.
+    pub stalled: u64,
+    /// Datagrams to the server's ports that belonged to nobody, since the start.
+    pub strangers: u64,
+}
+
 /// What is known of one viewer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ViewerStatus {
@@ -41,9 +53,14 @@ impl TransportName {
 }
 
 impl State {
-    /// All viewers that have played.
-    pub fn status(&self, now: MonoTime) -> Vec<ViewerStatus> {
-        self.viewers.values().filter_map(|viewer| status(viewer, now)).collect()
+    /// All viewers that have played, and the counters.
+    pub fn status(&self, now: MonoTime) -> WorkerStatus {
+        WorkerStatus {
+            viewers: self.viewers.values().filter_map(|viewer| status(viewer, now)).collect(),
+            connections: self.peers.len(),
+            stalled: self.stalled,
+            strangers: self.strangers,
+        }
     }
 }
 

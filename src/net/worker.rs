@@ -6,7 +6,7 @@ use super::{
     clients, media,
     ports::{self, Kind},
     state::State,
-    status::ViewerStatus,
+    status::WorkerStatus,
     udp::PortPair,
 };
 use crate::{
@@ -55,7 +55,7 @@ pub struct Worker {
 enum Command {
     Listen(Vec<TcpListener>),
     Apply(Table, Arc<Access>, Settings),
-    Status(oneshot::Sender<Vec<ViewerStatus>>),
+    Status(oneshot::Sender<WorkerStatus>),
     ShutDown(oneshot::Sender<()>),
 }
 
@@ -105,8 +105,8 @@ impl Worker {
         self.tell(Command::Apply(table, access, settings));
     }
 
-    /// Its viewers.
-    pub async fn status(&self) -> Vec<ViewerStatus> {
+    /// Its viewers and counters.
+    pub async fn status(&self) -> WorkerStatus {
         let (answer, answered) = oneshot::channel();
         self.tell(Command::Status(answer));
         answered.await.unwrap_or_default()

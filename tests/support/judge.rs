@@ -127,7 +127,7 @@ impl Recording {
             }
         }
         let beeps = marks::beeps(&sound.samples, sound.rate);
-        if beeps.len() < (expected.seconds / 2.0) as usize - 1 {
+        if beeps.len() < ((expected.seconds / 2.0) as usize).saturating_sub(1) {
             faults.push(format!("only {} beeps", beeps.len()));
         }
         for beep in &beeps {

@@ -78,7 +78,12 @@ pub struct Player {
 impl Player {
     /// Lets `ffmpeg` play `input`, with `options` in front of it.
     pub fn ffmpeg(&self, options: &[&str], input: &str) -> Recording {
-        self.read(options, input, Stdio::null(), &mut None)
+        let mut recording = self.read(options, input, Stdio::null(), &mut None);
+        // FFmpeg's parser forgets the time of the first picture of what has no byte positions, and makes one up.
+        if let Some(first) = recording.pictures.first_mut() {
+            first.time = None;
+        }
+        recording
     }
 
     /// Runs a player that writes a container to its stdout, unpacks that, and ends the player when it is enough.

@@ -13,7 +13,7 @@ pub struct Scaler {
     /// For luma and for chroma; none where both directions are exactly halved.
     filters: Option<[Filter; 2]>,
     /// A row of the picture after the vertical pass.
-    row: Vec<u16>,
+    row: Vec<i16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -114,7 +114,7 @@ impl<'a> Source<'a> {
     }
 
     /// First over the rows, where neighbouring pixels share their weights and so make one vector, then along the row.
-    fn filter<'t>(&self, filter: &Filter, row: &mut Vec<u16>, targets: impl Iterator<Item = &'t mut [u8]>) {
+    fn filter<'t>(&self, filter: &Filter, row: &mut Vec<i16>, targets: impl Iterator<Item = &'t mut [u8]>) {
         // Behind the row's end the last taps may read, with weight 0.
         row.clear();
         row.resize(self.size.0 + filter.columns.length, 0);
@@ -143,46 +143,48 @@ impl<'a> Source<'a> {
     }
 }
 
-fn set_weighted(sums: &mut [u16], row: &[u8], weight: u16) {
+fn set_weighted(sums: &mut [i16], row: &[u8], weight: i16) {
     for (sum, pixel) in sums.iter_mut().zip(row) {
-        *sum = u16::from(*pixel) * weight;
+        *sum = i16::from(*pixel) * weight;
     }
 }
 
-fn add_weighted(sums: &mut [u16], row: &[u8], weight: u16) {
+fn add_weighted(sums: &mut [i16], row: &[u8], weight: i16) {
     for (sum, pixel) in sums.iter_mut().zip(row) {
-        *sum += u16::from(*pixel) * weight;
+        *sum += i16::from(*pixel) * weight;
     }
 }
 
 /// As the loop that it replaces, for a number of taps that the compiler knows.
-fn filter_row<const N: usize>(taps: &Taps, row: &[u16], target: &mut [u8]) {
+fn filter_row<const N: usize>(taps: &Taps, row: &[i16], target: &mut [u8]) {
     for ((pixel, first), weights) in target.iter_mut().zip(&taps.first).zip(taps.weights.as_chunks::<N>().0) {
         let Some(pixels) = row.get(*first..).and_then(|row| row.first_chunk::<N>()) else { return };
         *pixel = weighted(pixels, weights);
     }
 }
 
-fn weighted(pixels: &[u16], weights: &[u16]) -> u8 {
-    let sum: u32 = pixels.iter().zip(weights).map(|(pixel, weight)| u32::from(*pixel) * u32::from(*weight)).sum();
+#[inline(always)]
+fn weighted(pixels: &[i16], weights: &[i16]) -> u8 {
+    // Signed, because that is the multiply-and-add that processors have.
+    let sum: i32 = pixels.iter().zip(weights).map(|(pixel, weight)| i32::from(*pixel) * i32::from(*weight)).sum();
     // Both passes weigh with a sum of ONE.
-    ((sum + (1 << 15)) >> 16) as u8
+    ((sum + (1 << 13)) >> 14) as u8
 }
 
-/// What the weights of one pixel add up to. So the vertical pass fits into 16 bits: 255 * 256.
-const ONE: u64 = 256;
+/// What the weights of one pixel add up to. So the vertical pass fits into 15 bits: 255 * 128.
+const ONE: u64 = 128;
 
 /// Which pixels make up each pixel of a scaled row or column, and how much each counts.
 struct Taps {
     first: Vec<usize>,
     /// `length` for each pixel.
-    weights: Vec<u16>,
+    weights: Vec<i16>,
     length: usize,
 }
 
 impl Taps {
     fn new(from: usize, to: usize) -> Self {
-        let pixels: Vec<(usize, Vec<u16>)> =
+        let pixels: Vec<(usize, Vec<i16>)> =
             (0..to).map(|i| if to < from { area(i, from, to) } else { bilinear(i, from, to) }).collect();
         let longest = pixels.iter().map(|(_, weights)| weights.len()).max().unwrap_or(0);
         let length = if longest <= 8 { longest.next_power_of_two().max(2) } else { longest };
@@ -195,28 +197,28 @@ impl Taps {
         taps
     }
 
-    fn of(&self, i: usize) -> (usize, &[u16]) {
+    fn of(&self, i: usize) -> (usize, &[i16]) {
         (self.first[i], &self.weights[i * self.length..][..self.length])
     }
 }
 
 /// Pixel `i` of `to` covers `from / to` pixels; each counts by how much of it is covered.
-fn area(i: usize, from: usize, to: usize) -> (usize, Vec<u16>) {
+fn area(i: usize, from: usize, to: usize) -> (usize, Vec<i16>) {
     // In units of 1/to pixels of the source.
     let (start, end) = (i * from, (i + 1) * from);
     let first = start / to;
     // Rounding the running sum, not each weight, keeps the total exact.
     let share = |position: usize| ((position - start) as u64 * ONE + from as u64 / 2) / from as u64;
     let weights =
-        (first..end.div_ceil(to)).map(|pixel| (share(end.min((pixel + 1) * to)) - share(start.max(pixel * to))) as u16);
+        (first..end.div_ceil(to)).map(|pixel| (share(end.min((pixel + 1) * to)) - share(start.max(pixel * to))) as i16);
     (first, weights.collect())
 }
 
 /// The two neighbours of the point where the middle of pixel `i` comes to lie.
-fn bilinear(i: usize, from: usize, to: usize) -> (usize, Vec<u16>) {
+fn bilinear(i: usize, from: usize, to: usize) -> (usize, Vec<i16>) {
     // In units of 1/(2*to) pixels of the source.
     let position = ((2 * i + 1) * from).saturating_sub(to);
     let first = (position / (2 * to)).min(from - 1);
-    let second = (((position - first * 2 * to) as u64 * ONE + to as u64) / (2 * to as u64)).min(ONE) as u16;
-    if first + 1 < from { (first, vec![ONE as u16 - second, second]) } else { (first, vec![ONE as u16]) }
+    let second = (((position - first * 2 * to) as u64 * ONE + to as u64) / (2 * to as u64)).min(ONE) as i16;
+    if first + 1 < from { (first, vec![ONE as i16 - second, second]) } else { (first, vec![ONE as i16]) }
 }

@@ -113,6 +113,13 @@ fn plays(settings: &H264Settings) {
 }
 
 #[test]
+fn encoders_and_converters_may_move_to_a_thread_of_their_own() {
+    fn movable<T: Send + 'static>() {}
+    movable::<H264Encoder>();
+    movable::<crate::codec::Converter>();
+}
+
+#[test]
 fn every_unit_decodes_at_once_to_what_was_coded() {
     for profile in [H264Profile::Baseline, H264Profile::Main, H264Profile::High] {
         plays(&H264Settings { profile, ..settings(SMALL) });

@@ -1,0 +1,21 @@
+//! The real server through its public door, seen by a client that hides nothing: every response, packet and port.
+
+mod support;
+
+mod server {
+    mod access;
+    mod audio;
+    mod client;
+    mod hostile;
+    mod keyframes;
+    mod limits;
+    mod packets;
+    mod play;
+    mod reload;
+    mod run;
+    mod sessions;
+    mod slow;
+    mod status_codes;
+    mod udp;
+    mod world;
+}
