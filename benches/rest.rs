@@ -3,7 +3,7 @@
 
 mod rig;
 
-use eyrie::{device::Camera, time::MonoTime};
+use eyrie::time::MonoTime;
 use rig::{
     Figures, Outcome, capture, fine_row,
     process::{Server, resident, thread_times},
@@ -157,13 +157,13 @@ impl Drop for Bare {
 /// Draws on one thread and codes on another, until stdin ends.
 fn bare() -> Outcome<()> {
     let (put, take) = sync_channel(1);
-    let camera = |mut camera: Box<dyn Camera>| {
-        while let Ok(frame) = camera.next(Duration::from_secs(1))
+    let mut pattern = capture::pattern()?;
+    let draw = move || {
+        while let Ok(frame) = pattern.next(Duration::from_secs(1))
             && put.send(frame).is_ok()
         {}
     };
-    let pattern = capture::pattern()?;
-    thread::Builder::new().name(DRAWS.into()).spawn(move || camera(pattern))?;
+    thread::Builder::new().name(DRAWS.into()).spawn(draw)?;
     let code = move || {
         let Ok(mut encoder) = capture::Encoder::new(None) else { return };
         while let Ok(frame) = take.recv()
