@@ -16,12 +16,13 @@ pub async fn status(serving: &Serving, started: MonoTime) -> Status {
     let cameras = serving.cameras.iter().map(|(name, camera)| {
         let (state, reason) = camera_state(camera, now);
         let (drops, reopened) = (Some(camera.dropped()), Some(camera.reopened()));
-        DeviceStatus { name: name.clone(), state, reason, drops, reopened }
+        DeviceStatus { name: name.clone(), state, reason, drops, silence_ms: None, reopened }
     });
     let microphones = serving.microphones.iter().map(|(name, microphone)| {
         let (state, reason) = told(microphone.state());
         let (drops, reopened) = (Some(microphone.overruns()), Some(microphone.reopened()));
-        DeviceStatus { name: name.clone(), state, reason, drops, reopened }
+        let silence_ms = Some(microphone.silence_ms());
+        DeviceStatus { name: name.clone(), state, reason, drops, silence_ms, reopened }
     });
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),

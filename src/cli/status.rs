@@ -168,6 +168,7 @@ mod tests {
                 state: State::NoSignal,
                 reason: Some("no device `x`; none is there".into()),
                 drops: Some(3),
+                silence_ms: None,
                 reopened: None,
             }],
             microphones: vec![],

@@ -98,6 +98,8 @@ pub struct DeviceStatus {
     pub reason: Option<String>,
     /// Pictures, or overruns of a microphone, lost since the start.
     pub drops: Option<u64>,
+    /// Of a microphone: the silence, in ms, that stands for what overruns lost.
+    pub silence_ms: Option<u64>,
     /// How often it was opened again.
     pub reopened: Option<u64>,
 }

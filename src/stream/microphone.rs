@@ -41,7 +41,7 @@ struct Shared {
     bell: Bell,
     stop: AtomicBool,
     overruns: AtomicU64,
-    silence: AtomicU64,
+    silence_ms: AtomicU64,
     opened: AtomicU64,
 }
 
@@ -94,7 +94,7 @@ impl MicrophoneSource {
             bell: Bell::default(),
             stop: AtomicBool::new(false),
             overruns: AtomicU64::new(0),
-            silence: AtomicU64::new(0),
+            silence_ms: AtomicU64::new(0),
             opened: AtomicU64::new(0),
         });
         let supervisor = shared.clone();
@@ -129,6 +129,11 @@ impl MicrophoneSource {
     /// How many overruns there were.
     pub fn overruns(&self) -> u64 {
         self.shared.overruns.load(Ordering::Relaxed)
+    }
+
+    /// Milliseconds of silence that stand for what overruns lost.
+    pub fn silence_ms(&self) -> u64 {
+        self.shared.silence_ms.load(Ordering::Relaxed)
     }
 
     /// How often the device was opened again after the first time.
@@ -177,6 +182,9 @@ impl Shared {
     fn capture(&self, mut microphone: Box<dyn Microphone>, timeline: &mut Timeline) -> Result<(), DeviceError> {
         let opened = self.opened.fetch_add(1, Ordering::Relaxed);
         let mut live = false;
+        let rate = u64::from(microphone.mode().rate.max(1));
+        let (overruns_before, silence_before) =
+            (self.overruns.load(Ordering::Relaxed), self.silence_ms.load(Ordering::Relaxed));
         while self.wanted() && !self.stop.load(Ordering::Acquire) {
             let mut block = microphone.next(PATIENCE)?;
             if !live {
@@ -194,8 +202,8 @@ impl Shared {
                 self.encode(&block);
             }
             let (overruns, frames) = microphone.overruns();
-            self.overruns.store(overruns, Ordering::Relaxed);
-            self.silence.store(frames, Ordering::Relaxed);
+            self.overruns.store(overruns_before + overruns, Ordering::Relaxed);
+            self.silence_ms.store(silence_before + frames * 1000 / rate, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -158,6 +158,27 @@ def sound_is_that_played():
     expect(abs(rising / 2 - 440) < 8, f'{rising / 2:.1f} Hz instead of 440')
 
 
+def an_overrun_becomes_silence():
+    """Eyrie is stopped for longer than the card's buffer lasts: no sample more or less than the time that passed."""
+    microphone = lambda: next(m for m in json.loads(guest('eyrie status --json --socket /tmp/eyrie.sock'))['microphones'])
+    before = microphone()
+    command = ['ffmpeg', '-nostdin', '-v', 'error', '-rtsp_transport', 'tcp', '-allowed_media_types', 'audio',
+               '-i', f'rtsp://127.0.0.1:{RTSP}/yuyv', '-vn', '-t', '8', '-ar', '8000', '-ac', '1', '-f', 's16le', '-']
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as player:
+        # It plays; then the server sleeps for 1.5 s.
+        expect(player.stdout.read(8000), 'no sound')
+        guest('kill -STOP $(pidof eyrie); sleep 1.5; kill -CONT $(pidof eyrie)')
+        after = until('an overrun', lambda: (m := microphone())['drops'] > before['drops'] and m)
+        rest = player.stdout.read()
+    silence = after['silence_ms'] - before['silence_ms']
+    expect(800 < silence < 4000, f'{silence} ms of silence for a stop of 1.5 s')
+    quiet = longest = 0
+    for sample in struct.unpack(f'<{len(rest) // 2}h', rest[:len(rest) // 2 * 2]):
+        quiet = quiet + 1 if abs(sample) < 50 else 0
+        longest = max(longest, quiet)
+    expect(abs(longest / 8 - silence) < 250, f'{longest / 8:.0f} ms are silent, {silence} ms were counted')
+
+
 def an_absent_camera_shows_a_slate():
     with Player('absent') as player:
         player.after(3, slate)
@@ -188,6 +209,7 @@ CHECKS = [
       for format in ('yuyv', 'uyvy', 'nv12', 'yu12')),
     ('controls: set by name, an unknown one answered', controls_are_set),
     ('sound: 440 Hz from the sound card', sound_is_that_played),
+    ('an overrun becomes silence of its length, and is counted', an_overrun_becomes_silence),
     ('an absent camera: a slate, and the log says what there is', an_absent_camera_shows_a_slate),
     ('unplugged and back, the player stays', unplugged_and_back),
 ]
