@@ -27,7 +27,8 @@ struct Join {
 }
 
 fn main() -> Outcome<()> {
-    let server = Server::start(capture::STREAM)?;
+    // A long gop, so that key frames come when they are asked for and no join finds a young one.
+    let server = Server::start(&format!("{}gop = \"10s\"\n", capture::STREAM))?;
     let mut camera = capture::pattern()?;
     let mut encoder = capture::Encoder::new(None)?;
     let mut random = Random::new();
