@@ -114,6 +114,7 @@ fn faults_of_sound_are_caught() {
     caught("no sound", |it| it.sound = None);
     caught("of sound", |it| sound(it).samples.truncate(70_000));
     caught("a gap of 20.0 ms", |it| sound(it).pieces[100..].iter_mut().for_each(|piece| piece.1 += 0.020));
+    caught("1.9800 s from one beep to the next", |it| drop(sound(it).samples.drain(30_000..30_160)));
     caught("ms late", |it| sound(it).pieces.iter_mut().for_each(|piece| piece.1 += 0.021));
     caught("ms late", |it| sound(it).pieces.iter_mut().for_each(|piece| piece.1 -= 0.021));
     caught("beeps", |it| sound(it).samples.fill(0.0));

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # common.sh ARCH: sourced by setup. Sets HERE, GUEST (the work folder target/guest), W ($GUEST/ARCH), and defines
 # apt_private: apt that reads the machine's own package sources, for ARCH, with its state in $GUEST and never the machine's.
 set -euo pipefail

@@ -1,3 +1,4 @@
+# shellcheck shell=dash
 # lib.sh: in the guest as /lib.sh. Helpers for scripts that check what a program sees (". /lib.sh" at their top).
 PASSED=0 FAILED=0
 

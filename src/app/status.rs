@@ -19,9 +19,9 @@ pub async fn status(serving: &Serving, started: MonoTime) -> Status {
         DeviceStatus { name: name.clone(), state, reason, drops, reopened }
     });
     let microphones = serving.microphones.iter().map(|(name, microphone)| {
-        let (state, reason) = microphone.state();
+        let (state, reason) = told(microphone.state());
         let (drops, reopened) = (Some(microphone.overruns()), Some(microphone.reopened()));
-        DeviceStatus { name: name.clone(), state: state_named(state), reason, drops, reopened }
+        DeviceStatus { name: name.clone(), state, reason, drops, reopened }
     });
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -63,7 +63,7 @@ fn stream_state(running: &Running, serving: &Serving, now: MonoTime) -> State {
     }
     let source = match (&running.plan.video, &running.plan.audio) {
         (Some(video), _) => serving.cameras.get(&video.camera).map(|camera| camera_state(camera, now).0),
-        (None, Some(audio)) => serving.microphones.get(&audio.microphone).map(|one| state_named(one.state().0)),
+        (None, Some(audio)) => serving.microphones.get(&audio.microphone).map(|one| told(one.state()).0),
         (None, None) => None,
     };
     let begun = running.hub.tracks().iter().all(|track| track.format().is_some());
@@ -75,21 +75,15 @@ fn stream_state(running: &Running, serving: &Serving, now: MonoTime) -> State {
 }
 
 fn camera_state(camera: &CameraSource, now: MonoTime) -> (State, Option<String>) {
-    match (camera.state(), camera.silence(now)) {
-        (SourceState::NoSignal(reason), _) => (State::NoSignal, Some(reason)),
-        (_, Some(reason)) => (State::NoSignal, Some(reason)),
-        (SourceState::Idle, None) => (State::Idle, None),
-        (SourceState::Starting, None) => (State::Starting, None),
-        (SourceState::Live(_), None) => (State::Live, None),
-    }
+    told(camera.silence(now).map_or_else(|| camera.state(), SourceState::NoSignal))
 }
 
-fn state_named(name: &str) -> State {
-    match name {
-        "live" => State::Live,
-        "no-signal" => State::NoSignal,
-        "idle" => State::Idle,
-        _ => State::Starting,
+fn told(state: SourceState) -> (State, Option<String>) {
+    match state {
+        SourceState::Idle => (State::Idle, None),
+        SourceState::Starting => (State::Starting, None),
+        SourceState::Live => (State::Live, None),
+        SourceState::NoSignal(reason) => (State::NoSignal, Some(reason)),
     }
 }
 

@@ -37,6 +37,10 @@ pub fn low_delay_sps(sps: &[u8], fps: FrameRate) -> Result<Vec<u8>, String> {
     let rbsp = decode_nal(sps).map_err(|e| unreadable(&e))?;
     let mut set = SeqParameterSet::from_bits(BitReader::new(rbsp.as_ref())).map_err(|e| unreadable(&e))?;
 
+    // A.3.1: no level allows more; written into the restrictions it would make the set unreadable.
+    if set.max_num_ref_frames > 16 {
+        return Err(format!("unreadable parameter set: {} reference frames", set.max_num_ref_frames));
+    }
     let vui: &mut VuiParameters = set.vui_parameters.get_or_insert_default();
     vui.timing_info = Some(TimingInfo {
         num_units_in_tick: fps.den,

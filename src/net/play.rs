@@ -99,7 +99,7 @@ impl State {
     pub fn watch_waits(&mut self, now: MonoTime) {
         let mut index = 0;
         while let Some(waiting) = self.waiting.get(index) {
-            let key = self.streams.get(&waiting.hub).and_then(|stream| stream.ring.last_key(now));
+            let key = self.streams.get(&waiting.hub).and_then(|stream| newest_key(stream, now));
             let known = waiting.position.or(key.map(|(position, _)| position));
             let settled = known.filter(|_| now >= waiting.settle_at);
             if settled.is_some() || now >= waiting.give_up_at {
@@ -177,12 +177,18 @@ impl State {
     }
 }
 
+/// The newest key frame, unless it is from before the stream rested: sound may be back before the picture.
+fn newest_key(stream: &Stream, now: MonoTime) -> Option<(u64, MonoTime)> {
+    let since = stream.entry.hub.demand().since();
+    stream.ring.last_key(now).filter(|(_, arrived)| *arrived >= since)
+}
+
 fn beginning(viewer: &Viewer, stream: &Stream, now: MonoTime) -> Beginning {
     let video = stream.entry.hub.video().filter(|track| viewer.tracks[*track].is_some());
     if video.is_none() {
         return Beginning::At(stream.ring.end());
     }
-    let key = stream.ring.last_key(now);
+    let key = newest_key(stream, now);
     if let Some((position, arrived)) = key
         && now.since(arrived) <= YOUNG
     {
@@ -200,7 +206,9 @@ fn beginning(viewer: &Viewer, stream: &Stream, now: MonoTime) -> Beginning {
 fn all_flow(viewer: &Viewer, stream: &Stream, position: u64, now: MonoTime) -> bool {
     let flows = |track| match stream.ring.next_of(track, position) {
         Some(_) => true,
-        None => stream.ring.newest_of(track).is_some_and(|newest| now.since(newest.arrived) < FLOWING),
+        None => stream.ring.newest_of(track).is_some_and(|newest| {
+            newest.arrived >= stream.entry.hub.demand().since() && now.since(newest.arrived) < FLOWING
+        }),
     };
     (0..viewer.tracks.len()).filter(|track| viewer.tracks[*track].is_some()).all(flows)
 }

@@ -1,13 +1,17 @@
-use super::{Demand, Mailbox, pace::Thinning};
+use super::{
+    Demand, Mailbox, SourceState,
+    pace::Thinning,
+    sync::{Bell, lock},
+};
 use crate::{
-    device::{Camera, CameraMode, CameraWish, DeviceError, hotplug::Hotplug, open_camera},
+    device::{Camera, CameraWish, DeviceError, hotplug::Hotplug, open_camera},
     media::{FrameRate, RawFrame},
     time::MonoTime,
 };
 use std::{
     io,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
@@ -33,7 +37,7 @@ struct Shared {
     state: Mutex<State>,
     subscribers: Mutex<Vec<Subscriber>>,
     /// Wakes the supervisor when demand rises or the end comes.
-    bell: (Mutex<bool>, Condvar),
+    bell: Bell,
     stop: AtomicBool,
     dropped: AtomicU64,
     opened: AtomicU64,
@@ -42,17 +46,6 @@ struct Shared {
 struct State {
     state: SourceState,
     last_frame: MonoTime,
-}
-
-/// What a source is doing.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SourceState {
-    /// Nobody watches.
-    Idle,
-    Starting,
-    Live(CameraMode),
-    /// Why there is no picture, in words for a person.
-    NoSignal(String),
 }
 
 struct Subscriber {
@@ -79,7 +72,7 @@ impl CameraSource {
             wish,
             state: Mutex::new(State { state: SourceState::Idle, last_frame: MonoTime::now() }),
             subscribers: Mutex::default(),
-            bell: Default::default(),
+            bell: Bell::default(),
             stop: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             opened: AtomicU64::new(0),
@@ -102,11 +95,11 @@ impl CameraSource {
                 mailbox.poke();
             }
             if let Some(shared) = shared.upgrade() {
-                shared.ring();
+                shared.bell.ring();
             }
         });
         lock(&self.shared.subscribers).push(Subscriber { mailbox: mailbox.clone(), demand, fps, thinning: None });
-        self.shared.ring();
+        self.shared.bell.ring();
         mailbox
     }
 
@@ -127,7 +120,7 @@ impl CameraSource {
             SourceState::NoSignal(reason) => Some(reason.clone()),
             SourceState::Idle => None,
             // The device thread itself says so when a camera stalls; this is for one that is stuck in its driver.
-            SourceState::Starting | SourceState::Live(_) => {
+            SourceState::Starting | SourceState::Live => {
                 let quiet = now.since(state.last_frame);
                 (quiet > SHORTEST_PATIENCE * 2)
                     .then(|| format!("the camera has not answered for {} s", quiet.as_secs()))
@@ -150,7 +143,7 @@ impl CameraSource {
 impl Drop for CameraSource {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Release);
-        self.shared.ring();
+        self.shared.bell.ring();
     }
 }
 
@@ -162,7 +155,7 @@ impl Shared {
         while !self.stop.load(Ordering::Acquire) {
             if !self.wanted() {
                 self.set_state(SourceState::Idle);
-                self.wait_for_bell();
+                self.bell.wait();
                 continue;
             }
             if self.state() == SourceState::Idle {
@@ -202,7 +195,7 @@ impl Shared {
                 if opened > 0 {
                     tracing::info!(camera = self.wish.name, "the picture is back");
                 }
-                self.set_state(SourceState::Live(mode.clone()));
+                self.set_state(SourceState::Live);
             }
             self.dropped.store(dropped_before + camera.dropped(), Ordering::Relaxed);
             self.hand_out(&frame, mode.fps);
@@ -241,21 +234,4 @@ impl Shared {
         }
         current.state = state;
     }
-
-    fn ring(&self) {
-        *lock(&self.bell.0) = true;
-        self.bell.1.notify_one();
-    }
-
-    fn wait_for_bell(&self) {
-        let mut rung = lock(&self.bell.0);
-        while !std::mem::take(&mut *rung) {
-            rung = self.bell.1.wait(rung).unwrap_or_else(|poisoned| poisoned.into_inner());
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks is left half done by a panic.
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

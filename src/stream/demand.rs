@@ -16,13 +16,16 @@ pub struct Demand {
 struct State {
     watchers: usize,
     wanted_until: MonoTime,
+    /// When demand last rose from nothing.
+    since: MonoTime,
     /// Called when the first watcher comes: whoever sleeps for want of demand wakes up.
     on_raise: Vec<Box<dyn Fn() + Send>>,
 }
 
 impl Demand {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State { watchers: 0, wanted_until: MonoTime::ZERO, on_raise: Vec::new() }) })
+        let (wanted_until, since) = (MonoTime::ZERO, MonoTime::ZERO);
+        Arc::new(Self { state: Mutex::new(State { watchers: 0, wanted_until, since, on_raise: Vec::new() }) })
     }
 
     /// Has `wake` called whenever demand rises from nothing.
@@ -35,6 +38,10 @@ impl Demand {
         let mut state = self.lock();
         state.watchers += 1;
         if state.watchers == 1 {
+            let now = MonoTime::now();
+            if now >= state.wanted_until {
+                state.since = now;
+            }
             state.on_raise.iter().for_each(|wake| wake());
         }
         drop(state);
@@ -44,6 +51,11 @@ impl Demand {
     pub fn wanted(&self, now: MonoTime) -> bool {
         let state = self.lock();
         state.watchers > 0 || now < state.wanted_until
+    }
+
+    /// Since when it is wanted without a break: what is older was made before the sources rested.
+    pub fn since(&self) -> MonoTime {
+        self.lock().since
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -80,11 +92,15 @@ mod tests {
         });
         assert!(!demand.wanted(MonoTime::now()));
         let (first, second) = (demand.watch(), demand.watch());
+        let since = demand.since();
+        assert!(since > MonoTime::ZERO);
         drop(first);
         assert!(demand.wanted(MonoTime::now() + LINGER * 2));
         drop(second);
         assert!(demand.wanted(MonoTime::now()));
         assert!(!demand.wanted(MonoTime::now() + LINGER * 2));
-        assert_eq!(woken.load(Ordering::Relaxed), 1);
+        let _again = demand.watch();
+        assert_eq!(demand.since(), since, "it came back before it rested");
+        assert_eq!(woken.load(Ordering::Relaxed), 2);
     }
 }

@@ -1,11 +1,11 @@
-use super::{Demand, KeyframeAnswer, KeyframeBudget, Meter, Rates};
+use super::{Demand, KeyframeAnswer, KeyframeBudget, Meter, Rates, sync::lock};
 use crate::{
     media::TrackFormat,
     rtp::PacketBatch,
     time::{MonoTime, WallTime},
 };
 use std::sync::{
-    Arc, Mutex, MutexGuard, RwLock,
+    Arc, Mutex, RwLock,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 use tokio::sync::{Notify, watch};
@@ -229,11 +229,6 @@ impl Inbox {
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What these guard is whole after every statement: a panic elsewhere leaves nothing half done.
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 fn random() -> [u8; 10] {

@@ -1,3 +1,4 @@
+use super::sync::lock;
 use crate::time::MonoTime;
 use std::{
     sync::{
@@ -87,8 +88,7 @@ impl<T> Mailbox<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Slot<T>> {
-        // A panic elsewhere cannot leave the slot half written.
-        self.slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.slot)
     }
 }
 

@@ -1,4 +1,8 @@
-use super::{Hub, timeline::Timeline};
+use super::{
+    Hub, SourceState,
+    sync::{Bell, lock},
+    timeline::Timeline,
+};
 use crate::{
     codec::audio::AudioEncoder,
     device::{DeviceError, Microphone, MicrophoneMode, MicrophoneWish, hotplug::Hotplug, open_microphone},
@@ -9,7 +13,7 @@ use crate::{
 use std::{
     io,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
@@ -32,21 +36,13 @@ pub struct MicrophoneSource {
 struct Shared {
     name: String,
     wish: MicrophoneWish,
-    state: Mutex<SoundState>,
+    state: Mutex<SourceState>,
     outputs: Mutex<Vec<SoundOutput>>,
-    bell: (Mutex<bool>, Condvar),
+    bell: Bell,
     stop: AtomicBool,
     overruns: AtomicU64,
     silence: AtomicU64,
     opened: AtomicU64,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum SoundState {
-    Idle,
-    Starting,
-    Live,
-    Silent(String),
 }
 
 /// A stream's sound track fed from a microphone.
@@ -93,9 +89,9 @@ impl MicrophoneSource {
         let shared = Arc::new(Shared {
             name: name.to_owned(),
             wish,
-            state: Mutex::new(SoundState::Idle),
+            state: Mutex::new(SourceState::Idle),
             outputs: Mutex::default(),
-            bell: Default::default(),
+            bell: Bell::default(),
             stop: AtomicBool::new(false),
             overruns: AtomicU64::new(0),
             silence: AtomicU64::new(0),
@@ -114,11 +110,11 @@ impl MicrophoneSource {
         let shared = Arc::downgrade(&self.shared);
         output.hub.demand().on_raise(move || {
             if let Some(shared) = shared.upgrade() {
-                shared.ring();
+                shared.bell.ring();
             }
         });
         lock(&self.shared.outputs).push(output);
-        self.shared.ring();
+        self.shared.bell.ring();
     }
 
     /// Takes away the output that feeds the stream with that hub.
@@ -126,14 +122,8 @@ impl MicrophoneSource {
         lock(&self.shared.outputs).retain(|output| output.hub.id() != hub);
     }
 
-    /// The state in the words of `status`; why there is no sound.
-    pub fn state(&self) -> (&'static str, Option<String>) {
-        match &*lock(&self.shared.state) {
-            SoundState::Idle => ("idle", None),
-            SoundState::Starting => ("starting", None),
-            SoundState::Live => ("live", None),
-            SoundState::Silent(reason) => ("no-signal", Some(reason.clone())),
-        }
+    pub fn state(&self) -> SourceState {
+        lock(&self.shared.state).clone()
     }
 
     /// How many overruns there were.
@@ -150,7 +140,7 @@ impl MicrophoneSource {
 impl Drop for MicrophoneSource {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Release);
-        self.shared.ring();
+        self.shared.bell.ring();
     }
 }
 
@@ -160,27 +150,27 @@ impl Shared {
         let mut timeline = Timeline::default();
         while !self.stop.load(Ordering::Acquire) {
             if !self.wanted() {
-                self.set_state(SoundState::Idle);
+                self.set_state(SourceState::Idle);
                 timeline = Timeline::default();
-                self.wait_for_bell();
+                self.bell.wait();
                 continue;
             }
-            if *lock(&self.state) == SoundState::Idle {
-                self.set_state(SoundState::Starting);
+            if *lock(&self.state) == SourceState::Idle {
+                self.set_state(SourceState::Starting);
             }
             let opened = open_microphone(&self.wish);
             let Err(error) = opened.and_then(|microphone| self.capture(microphone, &mut timeline)) else { continue };
             let reason = error.to_string();
-            if *lock(&self.state) != SoundState::Silent(reason.clone()) {
+            if *lock(&self.state) != SourceState::NoSignal(reason.clone()) {
                 tracing::warn!(microphone = self.name, "no sound: {reason}");
             }
-            self.set_state(SoundState::Silent(reason));
+            self.set_state(SourceState::NoSignal(reason));
             let again = MonoTime::now() + PAUSE;
             while MonoTime::now() < again && self.wanted() && !hotplug.wait(SILENCE) {
                 self.fill(&mut timeline);
             }
         }
-        self.set_state(SoundState::Idle);
+        self.set_state(SourceState::Idle);
     }
 
     /// Encodes what the microphone gives until nobody wants it (Ok) or it fails.
@@ -194,7 +184,7 @@ impl Shared {
                 if opened > 0 {
                     tracing::info!(microphone = self.name, "the sound is back");
                 }
-                self.set_state(SoundState::Live);
+                self.set_state(SourceState::Live);
                 if let Some(silence) = timeline.join(&mut block) {
                     self.encode(&silence);
                 }
@@ -233,24 +223,7 @@ impl Shared {
         lock(&self.outputs).iter().any(|output| output.hub.demand().wanted(now))
     }
 
-    fn set_state(&self, state: SoundState) {
+    fn set_state(&self, state: SourceState) {
         *lock(&self.state) = state;
     }
-
-    fn ring(&self) {
-        *lock(&self.bell.0) = true;
-        self.bell.1.notify_one();
-    }
-
-    fn wait_for_bell(&self) {
-        let mut rung = lock(&self.bell.0);
-        while !std::mem::take(&mut *rung) && !self.stop.load(Ordering::Acquire) {
-            rung = self.bell.1.wait(rung).unwrap_or_else(|poisoned| poisoned.into_inner());
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks is left half done by a panic.
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

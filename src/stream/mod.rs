@@ -13,9 +13,10 @@ mod mailbox;
 mod meter;
 mod microphone;
 mod pace;
+mod sync;
 mod timeline;
 
-pub use camera::{CameraSource, SourceFrame, SourceState};
+pub use camera::{CameraSource, SourceFrame};
 pub use demand::{Demand, Watch};
 pub use encoder::{VideoEncoder, VideoSettings};
 pub use hub::{Delivery, Hub, HubTrack, Inbox};
@@ -23,3 +24,14 @@ pub use keyframe::{KeyframeAnswer, KeyframeBudget};
 pub use mailbox::{Mailbox, Taken};
 pub use meter::{Meter, Rates};
 pub use microphone::{MicrophoneSource, SoundOutput};
+
+/// What a camera or microphone is doing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceState {
+    /// Nobody watches.
+    Idle,
+    Starting,
+    Live,
+    /// Why nothing comes, in words for a person.
+    NoSignal(String),
+}

@@ -175,7 +175,7 @@ impl Received {
 
     pub fn add(&mut self, frame: &Frame) {
         let track = usize::from(frame.channel / 2);
-        if frame.channel % 2 == 0 {
+        if frame.channel.is_multiple_of(2) {
             self.rtp[track].push(Rtp::parse(&frame.payload));
         } else {
             self.rtcp[track].push(Rtcp::parse(&frame.payload));

@@ -27,10 +27,10 @@ fn tcp_play_begins_as_its_answer_says() {
     assert!(client.early.is_empty(), "a packet before the answer to PLAY");
     let received = Received::until(&mut client, |it| it.rtp[0].len() >= 30 && it.rtp[1].len() >= 10);
     let answered = wall();
-    for track in 0..2 {
+    for (track, ssrc) in ssrcs.into_iter().enumerate() {
         let (packets, first) = (&received.rtp[track], &received.rtp[track][0]);
         assert_eq!((first.seq, first.timestamp), answer.start_of(track as u8), "track {track}");
-        assert_eq!(first.ssrc, ssrcs[track]);
+        assert_eq!(first.ssrc, ssrc);
         assert_unbroken(packets);
         let report = &received.rtcp[track][0];
         assert!(report.cname.is_some(), "{report:?}");

@@ -67,7 +67,7 @@ fn taken_places_are_named() {
     assert!(stderr.contains(&address), "{stderr}");
 
     let udp = std::iter::repeat_with(|| UdpSocket::bind("127.0.0.1:0").unwrap());
-    let udp = udp.into_iter().find(|socket| socket.local_addr().unwrap().port() % 2 == 0).unwrap();
+    let udp = udp.into_iter().find(|socket| socket.local_addr().unwrap().port().is_multiple_of(2)).unwrap();
     let port = udp.local_addr().unwrap().port();
     let (code, stdout, stderr) = refused(&config("127.0.0.1:0", &format!("{port}-{}", port + 1), "HERE/c.sock"));
     assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");

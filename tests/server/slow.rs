@@ -12,7 +12,7 @@ use socket2::{Domain, Socket, Type};
 use super::{
     client::{Client, address},
     packets::{Received, assert_unbroken, pictures},
-    world::{CAMERA, await_stream},
+    world::{CAMERA, await_stream, status},
 };
 use crate::support::Server;
 
@@ -61,6 +61,7 @@ fn one_that_stops_reading_loses_and_nobody_else() {
         drop(pausing);
         await_stream(&server, "main", |stream| viewer(stream, stuck_at).is_none());
         assert!(server.log().contains("has read nothing for 10 s"), "{}", server.log());
+        assert_eq!(status(&server)["network"]["stalled_viewers"], 1);
         over.store(true, Ordering::Relaxed);
         let received = reader.join().unwrap();
         assert_unbroken(&received.rtp[0]);

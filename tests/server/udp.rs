@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use super::{
     client::{Client, Response},
     packets::{empty_rtp, receiver_report},
-    world::{Pair, datagram, drain, is_quiet, open},
+    world::{Pair, datagram, drain, is_quiet, open, status},
 };
 
 /// A UDP viewer of the picture, playing.
@@ -81,6 +81,7 @@ fn nothing_else_moves_a_stream() {
     other.rtp.send_to(&empty_rtp(), to).unwrap();
     fresh(&announced.rtp, 10);
     assert!(is_quiet(&other.rtp));
+    assert_eq!(status(&server)["network"]["stray_datagrams"], 8, "each that moved nothing is counted");
     server.stop();
 }
 

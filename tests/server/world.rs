@@ -92,7 +92,7 @@ impl Pair {
         loop {
             let rtp = UdpSocket::bind((address, 0)).unwrap();
             let port = rtp.local_addr().unwrap().port();
-            if port % 2 != 0 {
+            if !port.is_multiple_of(2) {
                 continue;
             }
             if let Ok(rtcp) = UdpSocket::bind((address, port + 1)) {
