@@ -95,8 +95,9 @@ fn with_a_viewer() -> Outcome<()> {
         fine_row("ratio without the camera, to coding alone", &overhead);
         let (ours, theirs) = (resident(server.pid())?, resident(bare.0.id())?);
         println!(
-            "  resident {:.1} MB (goal {RESIDENT_GOAL}: {}), {:.1} of it not from files; drawing and coding alone {:.1} \
+            "  {} slices, resident {:.1} MB (goal {RESIDENT_GOAL}: {}), {:.1} of it not from files; drawing and coding alone {:.1} \
              and {:.1}; load {}",
+            server.slices().unwrap_or(0),
             ours.0,
             judged(ours.0 <= RESIDENT_GOAL),
             ours.1,

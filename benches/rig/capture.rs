@@ -12,9 +12,9 @@ use std::time::Duration;
 pub const SIZE: Size = Size::new(1280, 720);
 pub const FPS: FrameRate = FrameRate::new(30, 1);
 
-/// The stream of all benches, as the server is given it. A long gop, so that key frames come when they are asked for.
+/// The stream of all benches, as the server is given it.
 pub const STREAM: &str = "[camera.front]\ndevice = \"test\"\nsize = \"1280x720\"\nfps = 30\n\
-    [stream.main]\nvideo = { from = \"front\", bitrate = \"2M\", gop = \"10s\" }\n";
+    [stream.main.video]\nfrom = \"front\"\nbitrate = \"2M\"\n";
 
 pub fn pattern() -> Outcome<Box<dyn Camera>> {
     Ok(open_camera(&CameraWish {
@@ -43,7 +43,7 @@ impl Encoder {
             fps: FPS,
             bitrate: 2_000_000,
             bitrate_ceiling: 4_000_000,
-            gop: Duration::from_secs(10),
+            gop: Duration::from_secs(2),
             profile: H264Profile::Baseline,
             slices,
             frame_skip: false,

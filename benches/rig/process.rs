@@ -76,6 +76,12 @@ impl Server {
         self.child.id()
     }
 
+    /// Of the first stream, from the log.
+    pub fn slices(&self) -> Option<u32> {
+        let log = self.log();
+        log.split(" slices").next()?.rsplit(' ').next()?.parse().ok()
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }

@@ -106,7 +106,8 @@ struct Encoding {
 struct Running {
     encoder: H264Encoder,
     converter: Converter,
-    slate: Slate,
+    /// Drawn when the source first falls silent: most never do, and it takes as much memory as a few pictures.
+    slate: Option<Slate>,
     size: Size,
     fps: FrameRate,
     bitrate: u32,
@@ -142,7 +143,8 @@ impl Encoding {
 
     fn encode_slate(&mut self, now: MonoTime) -> Result<(), CodecError> {
         let Some(reason) = self.source.silence(now) else { return Ok(()) };
-        let wish = self.source.wish();
+        let source = self.source.clone();
+        let wish = source.wish();
         let (size, fps) = (self.size.unwrap_or(wish.size), self.settings.fps.unwrap_or(wish.fps).min(wish.fps));
         if now < self.last_stamp + fps.interval() && self.running.is_some() {
             return Ok(());
@@ -150,7 +152,9 @@ impl Encoding {
         self.slates += 1;
         let sequence = self.slates;
         let fps = self.running.as_ref().map_or(fps, |running| running.fps);
-        let frame = self.prepare(size, fps)?.slate.draw(&reason, WallTime::now(), now, sequence);
+        let running = self.prepare(size, fps)?;
+        let slate = running.slate.get_or_insert_with(|| Slate::new(size, &wish.name));
+        let frame = slate.draw(&reason, WallTime::now(), now, sequence);
         self.encode(&frame, fps)
     }
 
@@ -204,7 +208,7 @@ impl Encoding {
                 slices: self.settings.slices,
                 frame_skip: self.settings.frame_skip,
             })?;
-            let (converter, slate) = (Converter::new(size), Slate::new(size, &self.source.wish().name));
+            let converter = Converter::new(size);
             tracing::info!(
                 stream = self.hub.name(),
                 "encodes {size} at {fps} fps, {bitrate} bit/s, {} slices",
@@ -214,7 +218,7 @@ impl Encoding {
                 tracing::warn!(stream = self.hub.name(), "the camera gives only {fps} pictures a second");
             }
             self.size = Some(size);
-            self.running = Some(Running { encoder, converter, slate, size, fps, bitrate });
+            self.running = Some(Running { encoder, converter, slate: None, size, fps, bitrate });
             self.announce();
         }
         Ok(self.running.as_mut().expect("just made where it was missing"))
