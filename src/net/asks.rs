@@ -51,6 +51,7 @@ impl State {
                 if let Some(viewer) = self.viewers.get_mut(&session) {
                     viewer.pause();
                 }
+                self.cut_off(session);
                 Some(Answer::Done)
             }
             Ask::Teardown { session } => {

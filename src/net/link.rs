@@ -17,6 +17,8 @@ struct UnderWay {
     batch: Arc<PacketBatch>,
     channel: u8,
     sent: usize,
+    /// Where it ends: with the batch, or with the packet at which it was cut off.
+    end: usize,
 }
 
 /// Replies that wait for a peer which does not read: more, and it is closed.
@@ -33,7 +35,18 @@ impl Link {
     /// Begins a batch; the one before must be out.
     pub fn begin(&mut self, batch: Arc<PacketBatch>, channel: u8) {
         debug_assert!(self.media.is_none());
-        self.media = Some(UnderWay { batch, channel, sent: 0 });
+        let end = batch.interleaved(channel).len();
+        self.media = Some(UnderWay { batch, channel, sent: 0, end });
+    }
+
+    /// Ends what is under way on `channel` with the packet that it is in.
+    pub fn cut(&mut self, channel: u8) {
+        if let Some(media) = self.media.as_mut().filter(|media| media.channel == channel) {
+            media.end = media.boundary();
+            if media.sent == media.end {
+                self.media = None;
+            }
+        }
     }
 
     /// Whether nothing waits.
@@ -78,7 +91,7 @@ impl Link {
         if on_media {
             let media = self.media.as_mut().expect("just seen");
             media.sent += count;
-            if media.sent >= media.bytes().len() {
+            if media.sent >= media.end {
                 self.media = None;
             }
         } else if let Some(message) = self.control.front() {
@@ -111,7 +124,65 @@ impl UnderWay {
     }
 
     fn piece(&self, to_the_end: bool) -> Bytes {
-        let end = if to_the_end { self.bytes().len() } else { self.boundary() };
+        let end = if to_the_end { self.end } else { self.boundary() };
         self.bytes().slice(self.sent..end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        media::{AccessUnit, AudioCodec, AudioFormat, TrackFormat},
+        rtp::Packetizer,
+    };
+    use tokio::{io::AsyncReadExt, net::TcpListener};
+
+    fn batch(bytes: usize) -> Arc<PacketBatch> {
+        let format = TrackFormat::Audio(AudioFormat { codec: AudioCodec::L16, rate: 48_000, channels: 1 });
+        let mut unit = AccessUnit { samples: bytes as u32 / 2, ..AccessUnit::default() };
+        unit.push_nal(&vec![7; bytes]);
+        Arc::new(Packetizer::new(&format, 1360, 1, 0, 0).packetize(&unit))
+    }
+
+    /// Reads `$` frames until the reply; how many there were.
+    async fn frames_before_reply(peer: &mut TcpStream, reply: &[u8]) -> usize {
+        for frames in 0.. {
+            let mut head = [0; 4];
+            peer.read_exact(&mut head).await.unwrap();
+            if head[0] != b'$' {
+                assert_eq!(head, reply[..4], "neither a frame nor the reply after {frames} frames");
+                return frames;
+            }
+            let mut packet = vec![0; usize::from(u16::from_be_bytes([head[2], head[3]]))];
+            peer.read_exact(&mut packet).await.unwrap();
+        }
+        unreachable!()
+    }
+
+    #[test]
+    fn what_is_cut_off_ends_with_its_packet_and_the_reply_follows() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (socket, _) = listener.accept().await.unwrap();
+            let (mut link, batch) = (Link::default(), batch(16_000_000));
+            link.begin(batch.clone(), 0);
+            // The peer reads nothing, so the kernel takes a part.
+            while link.write(&socket).unwrap() > 0 {}
+            assert!(!link.is_empty());
+            link.cut(2);
+            assert!(link.media.as_ref().is_some_and(|media| media.end > media.sent + 2000), "another channel's");
+            link.cut(0);
+            assert!(link.push_control(Bytes::from_static(b"RTSP")));
+            let (frames, ()) = tokio::join!(frames_before_reply(&mut peer, b"RTSP"), async {
+                while !link.is_empty() {
+                    socket.writable().await.unwrap();
+                    link.write(&socket).unwrap();
+                }
+            });
+            assert!(frames > 0 && frames < batch.len(), "{frames} of {}", batch.len());
+        });
     }
 }

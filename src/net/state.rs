@@ -129,6 +129,7 @@ impl State {
     pub fn end_viewer(&mut self, id: SessionId, now: MonoTime) {
         self.waiting.retain(|waiting| waiting.session != id);
         self.paced.retain(|paced| *paced != id);
+        self.cut_off(id);
         let Some(viewer) = self.viewers.remove(&id) else { return };
         if let Some(stream) = self.streams.get_mut(&viewer.hub) {
             stream.viewers.retain(|viewer| *viewer != id);
@@ -143,6 +144,15 @@ impl State {
         let seconds = viewer.since.map_or(0.0, |since| now.since(since).as_secs_f64());
         let (bytes, dropped) = (viewer.bytes, viewer.dropped());
         tracing::info!(peer = %viewer.peer, user = viewer.user, seconds, bytes, dropped, "viewer left");
+    }
+
+    /// Lets nothing follow of an interleaved viewer's access unit that is half out, but the end of its packet.
+    pub fn cut_off(&mut self, id: SessionId) {
+        let Some(Outlet::Interleaved(outlet)) = self.viewers.get(&id).map(|viewer| &viewer.outlet) else { return };
+        let Some(peer) = self.peers.get_mut(&ConnectionId(outlet.connection)) else { return };
+        for (channel, _) in outlet.channels.iter().flatten() {
+            peer.link.cut(*channel);
+        }
     }
 
     /// RTCP BYE on every track that packets went out on.

@@ -195,6 +195,9 @@ impl Viewer {
         if let Some(cursor) = self.cursor.take() {
             self.dropped_before += cursor.dropped();
         }
+        if let Outlet::Udp(udp) = &mut self.outlet {
+            udp.under_way = None;
+        }
     }
 }
 
