@@ -117,12 +117,8 @@ impl State {
         }
     }
 
-    /// RTCP from an interleaved viewer.
-    pub fn receive_rtcp(&mut self, session: SessionId, _track: u8, packet: &[u8], now: MonoTime) {
-        self.receive_report(session, packet, now);
-    }
-
-    fn receive_report(&mut self, session: SessionId, packet: &[u8], now: MonoTime) {
+    /// RTCP from a viewer, over UDP or interleaved.
+    pub fn receive_report(&mut self, session: SessionId, packet: &[u8], now: MonoTime) {
         let arrival = self.wall().wall(now).ntp();
         let Some(viewer) = self.viewers.get_mut(&session) else { return };
         for event in rtcp::parse(packet) {

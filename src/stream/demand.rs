@@ -1,6 +1,7 @@
+use super::sync::lock;
 use crate::time::MonoTime;
 use std::{
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -30,12 +31,12 @@ impl Demand {
 
     /// Has `wake` called whenever demand rises from nothing.
     pub fn on_raise(&self, wake: impl Fn() + Send + 'static) {
-        self.lock().on_raise.push(Box::new(wake));
+        lock(&self.state).on_raise.push(Box::new(wake));
     }
 
     /// Raises demand for as long as the returned watch lives, and a few seconds longer.
     pub fn watch(self: &Arc<Self>) -> Watch {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.watchers += 1;
         if state.watchers == 1 {
             let now = MonoTime::now();
@@ -49,17 +50,13 @@ impl Demand {
     }
 
     pub fn wanted(&self, now: MonoTime) -> bool {
-        let state = self.lock();
+        let state = lock(&self.state);
         state.watchers > 0 || now < state.wanted_until
     }
 
     /// Since when it is wanted without a break: what is older was made before the sources rested.
     pub fn since(&self) -> MonoTime {
-        self.lock().since
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.state).since
     }
 }
 
@@ -70,7 +67,7 @@ pub struct Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let mut state = self.demand.lock();
+        let mut state = lock(&self.demand.state);
         state.watchers -= 1;
         if state.watchers == 0 {
             state.wanted_until = MonoTime::now() + LINGER;
