@@ -72,7 +72,7 @@ fn against_decode(size: Size, subsamp: turbojpeg::Subsamp) {
     let format = turbojpeg::PixelFormat::RGB;
     let image = turbojpeg::Image { pixels: &pixels[..], width, pitch: width * 3, height, format };
     let jpeg = turbojpeg::compress(image, 85, subsamp).expect("a JPEG").to_vec();
-    let frame = raw_frame(PixelFormat::Mjpeg, size, [Plane { offset: 0, stride: 0 }; 3], jpeg.clone());
+    let frame = raw_frame(PixelFormat::Mjpeg, size, [Plane::default(); 3], jpeg.clone());
     let mut converter = Converter::new(size);
     let mut decompressor = turbojpeg::Decompressor::new().expect("a decoder");
     let length = turbojpeg::yuv_pixels_len(width, 1, height, subsamp).expect("a size");

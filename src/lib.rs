@@ -6,6 +6,7 @@
 
 pub mod media;
 pub mod time;
+pub mod v4l2;
 
 pub mod codec;
 pub mod config;

@@ -25,6 +25,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("config", 1),
     ("media", 0),
     ("time", 0),
+    ("v4l2", 0),
 ];
 
 /// The one import inside a layer: what flows through the house carries its time.

@@ -3,8 +3,8 @@
 use super::Outcome;
 use eyrie::{
     codec::{Converter, H264Encoder, H264Settings},
-    device::{Camera, CameraWish, open_camera},
-    media::{AccessUnit, FrameRate, H264Profile, RawFrame, Scene, Size},
+    device::{Camera, CameraWish, PassThrough, open_camera},
+    media::{AccessUnit, FrameRate, H264Profile, Orientation, RawFrame, Scene, Size},
     time::MonoTime,
 };
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub fn pattern() -> Outcome<Box<dyn Camera>> {
         size: SIZE,
         fps: FPS,
         format: None,
+        pass_through: PassThrough::None,
+        orientation: Orientation::default(),
         controls: Vec::new(),
         scene: Scene::Bars,
     })?)

@@ -3,7 +3,7 @@
 use crate::{
     codec::audio::AudioEncoder,
     config::{CameraConfig, Config, MicrophoneConfig, Start, StreamConfig},
-    device::{CameraWish, MicrophoneWish},
+    device::{CameraWish, MicrophoneWish, PassThrough},
     media::AudioFormat,
     stream::VideoSettings,
 };
@@ -118,6 +118,8 @@ fn camera_wish(camera: &CameraConfig) -> CameraWish {
         size: camera.size,
         fps: camera.fps,
         format: camera.format,
+        pass_through: PassThrough::None,
+        orientation: camera.orientation,
         controls: camera.controls.clone(),
         scene: camera.scene,
     }
@@ -143,6 +145,9 @@ fn stream_plan(config: &Config, stream: &StreamConfig) -> StreamPlan {
             bitrate_ceiling: video.bitrate_max.max(video.bitrate),
             gop: video.gop,
             profile: video.profile,
+            codec: video.codec,
+            encoder: video.encoder,
+            overlay: stream.overlay,
             slices: video.slices,
             frame_skip: video.frame_skip,
             packet_size,

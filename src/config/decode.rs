@@ -6,7 +6,9 @@ use super::{
     section::{Findings, Section},
     users::{self, Secrecy},
 };
-use crate::media::{AudioCodec, H264Profile, PixelFormat, Scene, Size, Tone};
+use crate::media::{
+    AudioCodec, EncoderChoice, Flip, H264Profile, Orientation, PixelFormat, Rotation, Scene, Size, Tone, VideoCodec,
+};
 use std::{collections::HashMap, time::Duration};
 use toml::{Spanned, de::DeTable};
 
@@ -160,8 +162,10 @@ fn camera(name: &Spanned<String>, mut s: Section<'_, '_>) -> CameraConfig {
         size: s.or("size", forms::size(smallest), default.size),
         fps: s.or("fps", forms::frame_rate(), default.fps),
         format: s.or("format", forms::choice(FORMATS, &["rgb24", "h264"]), default.format),
-        rotate: s.not_yet("rotate", whole(0..=270), default.rotate, "0"),
-        flip: s.not_yet("flip", forms::choice(FLIPS, &[]), default.flip, "\"none\""),
+        orientation: Orientation {
+            rotation: s.not_yet("rotate", rotation(), Rotation::None, "0"),
+            flip: s.not_yet("flip", forms::choice(FLIPS, &[]), Flip::None, "\"none\""),
+        },
         controls: s.entries("controls", forms::control()),
         scene: scene.unwrap_or_default(),
         ..default
@@ -340,6 +344,17 @@ fn stream_name(name: &Spanned<String>, s: &Section<'_, '_>) {
     if !unreserved || !(1..=64).contains(&name.len()) || name.bytes().all(|byte| byte == b'.') {
         s.refuse("cannot be the path of a URL", "1 to 64 of A-Z a-z 0-9 - _ . ~");
     }
+}
+
+/// Degrees, clockwise.
+fn rotation() -> Form<Rotation> {
+    Form::new(Shape::Number, "0, 90, 180 or 270", |value| match forms::integer(0..=270).read(value)? {
+        0 => Ok(Rotation::None),
+        90 => Ok(Rotation::Quarter),
+        180 => Ok(Rotation::Half),
+        270 => Ok(Rotation::ThreeQuarters),
+        other => Err(format!("pictures cannot be turned by {other} degrees")),
+    })
 }
 
 /// `"auto"` is None.

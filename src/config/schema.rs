@@ -1,6 +1,8 @@
 //! The config as values, with the names of the file. `Default` of each part is what the file's empty part means.
 
-use crate::media::{AudioCodec, FrameRate, H264Profile, PixelFormat, Scene, Size, Tone};
+use crate::media::{
+    AudioCodec, EncoderChoice, FrameRate, H264Profile, Orientation, PixelFormat, Scene, Size, Tone, VideoCodec,
+};
 use ipnet::IpNet;
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
@@ -145,9 +147,8 @@ pub struct CameraConfig {
     pub fps: FrameRate,
     /// None: whichever serves best.
     pub format: Option<PixelFormat>,
-    /// Clockwise, in degrees.
-    pub rotate: u32,
-    pub flip: Flip,
+    /// `flip` and `rotate`.
+    pub orientation: Orientation,
     /// V4L2 controls by name.
     pub controls: Vec<(String, i64)>,
     /// Only for `test`.
@@ -163,19 +164,11 @@ impl CameraConfig {
             size: Size::new(1280, 720),
             fps: FrameRate::new(30, 1),
             format: None,
-            rotate: 0,
-            flip: Flip::None,
+            orientation: Orientation::default(),
             controls: vec![],
             scene: Scene::Bars,
         }
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flip {
-    None,
-    Horizontal,
-    Vertical,
 }
 
 /// `[microphone.NAME]`
@@ -307,17 +300,6 @@ impl VideoConfig {
             bitrate_max: 4_000_000,
         }
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VideoCodec {
-    H264,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EncoderChoice {
-    Auto,
-    OpenH264,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::media::{AudioCodec, FrameRate, H264Profile, PixelFormat, Scene, Size, Tone};
+use crate::media::{AudioCodec, EncoderChoice, FrameRate, H264Profile, PixelFormat, Scene, Size, Tone};
 use std::{collections::BTreeSet, time::Duration};
 
 /// The example with the `#` taken from the lines that begin with one of `marks` and no space.

@@ -27,3 +27,51 @@ pub enum H264Profile {
     Main,
     High,
 }
+
+/// What a video track is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VideoCodec {
+    /// Encoded here.
+    #[default]
+    H264,
+    /// The camera's own H.264 or JPEG, passed through.
+    Copy,
+}
+
+/// Which encoder makes the H.264.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EncoderChoice {
+    /// The board's own where there is one that can, else openh264.
+    #[default]
+    Auto,
+    OpenH264,
+    /// The board's own (a V4L2 memory-to-memory device); openh264 where it cannot.
+    M2m,
+}
+
+/// How a camera's pictures are turned before they are encoded: first the flip, then the rotation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Orientation {
+    pub flip: Flip,
+    pub rotation: Rotation,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flip {
+    #[default]
+    None,
+    /// Left and right change places.
+    Horizontal,
+    /// Top and bottom change places.
+    Vertical,
+}
+
+/// Clockwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rotation {
+    #[default]
+    None,
+    Quarter,
+    Half,
+    ThreeQuarters,
+}

@@ -1,5 +1,5 @@
 use crate::time::MonoTime;
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, os::fd::BorrowedFd, str::FromStr, time::Duration};
 
 /// Width and height of a picture in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,22 +92,82 @@ impl fmt::Display for FrameRate {
 /// How a camera's pictures lie in memory, by V4L2's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PixelFormat {
-    /// `YU12`: planar 4:2:0, Y then U then V. Also known as I420; what the encoder takes.
+    /// `YU12`: planar 4:2:0, Y then U then V. Also known as I420; what the encoder takes. `YV12` is this too, its planes
+    /// named in the other order.
     I420,
     /// `NV12`: planar 4:2:0, Y then interleaved UV.
     Nv12,
+    /// `NV21`: as NV12, V before U.
+    Nv21,
+    /// `422P`: planar 4:2:2, Y then U then V.
+    I422,
+    /// `NV16`: planar 4:2:2, Y then interleaved UV.
+    Nv16,
     /// `YUYV`: packed 4:2:2.
     Yuyv,
     /// `UYVY`: packed 4:2:2.
     Uyvy,
+    /// `YVYU`: packed 4:2:2.
+    Yvyu,
+    /// `VYUY`: packed 4:2:2.
+    Vyuy,
+    /// `GREY`: luma alone, of the full range.
+    Grey,
+    /// `RGB3`: three bytes a pixel, red first.
+    Rgb24,
+    /// `BGR3`: three bytes a pixel, blue first.
+    Bgr24,
+    /// `XR24`, `AR24` or `BGR4`: four bytes a pixel, blue first, the last one unused.
+    Bgrx32,
+    /// `RGBP`: 16 bits a pixel, little endian, red in the highest five.
+    Rgb565,
     /// `MJPG` or `JPEG`: each picture a JPEG of its own.
     Mjpeg,
+    /// `H264`: a piece of an H.264 byte stream (ITU-T H.264 Annex B), most often one access unit.
+    H264,
+}
+
+impl PixelFormat {
+    /// Whether pictures are coded: their bytes have no rows.
+    pub const fn is_coded(self) -> bool {
+        matches!(self, Self::Mjpeg | Self::H264)
+    }
+
+    /// As a config names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::I420 => "yu12",
+            Self::Nv12 => "nv12",
+            Self::Nv21 => "nv21",
+            Self::I422 => "422p",
+            Self::Nv16 => "nv16",
+            Self::Yuyv => "yuyv",
+            Self::Uyvy => "uyvy",
+            Self::Yvyu => "yvyu",
+            Self::Vyuy => "vyuy",
+            Self::Grey => "grey",
+            Self::Rgb24 => "rgb24",
+            Self::Bgr24 => "bgr24",
+            Self::Bgrx32 => "bgrx32",
+            Self::Rgb565 => "rgb565",
+            Self::Mjpeg => "mjpeg",
+            Self::H264 => "h264",
+        }
+    }
+}
+
+impl fmt::Display for PixelFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// One plane of a [`RawFrame`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plane {
-    /// Where it begins in the buffer, in bytes.
+    /// Which of the buffer's pieces of memory it lies in; most buffers have one.
+    pub memory: usize,
+    /// Where it begins in that piece, in bytes.
     pub offset: usize,
     /// From one row to the next, in bytes.
     pub stride: usize,
@@ -115,12 +175,20 @@ pub struct Plane {
 
 /// The memory behind a [`RawFrame`], given back to its owner (a V4L2 queue, a pool) when dropped.
 pub trait FrameBuffer: Send + Sync {
-    fn bytes(&self) -> &[u8];
+    /// One piece of it; empty where there is none of that number.
+    fn memory(&self, number: usize) -> &[u8];
+
+    /// The same piece as a DMA-BUF for another driver, where the owner can give one. The picture lies in it as it does
+    /// in [`FrameBuffer::memory`], and only as long as this buffer lives.
+    fn dma(&self, number: usize) -> Option<BorrowedFd<'_>> {
+        let _ = number;
+        None
+    }
 }
 
 impl FrameBuffer for Vec<u8> {
-    fn bytes(&self) -> &[u8] {
-        self
+    fn memory(&self, number: usize) -> &[u8] {
+        if number == 0 { self } else { &[] }
     }
 }
 
@@ -128,47 +196,78 @@ impl FrameBuffer for Vec<u8> {
 pub struct RawFrame {
     pub format: PixelFormat,
     pub size: Size,
-    /// As many as the format has: I420 three, Nv12 two, packed formats one. Mjpeg: one, whose stride is 0.
+    /// As many as the format has: planar ones three, semi-planar ones two, packed ones one. Of coded pictures one, whose
+    /// stride is 0.
     pub planes: [Plane; 3],
     /// When the picture was taken, by the driver.
     pub stamp: MonoTime,
     /// Counts the device's pictures, lost ones too.
     pub sequence: u64,
-    /// Whole rows of all planes, or for Mjpeg exactly the picture's bytes. Makers check that every plane lies inside.
+    /// Whole rows of all planes, or exactly the bytes of a coded picture. Makers check that every plane lies inside.
     pub buffer: Box<dyn FrameBuffer>,
 }
 
-impl RawFrame {
-    /// The planes of a buffer whose rows and planes follow each other with `stride` bytes from one row of the first
-    /// plane to the next, as V4L2's single-planar formats are laid out (chroma strides follow from the format).
-    /// None if they do not fit into `length` bytes or the stride is shorter than a row.
-    pub fn layout(format: PixelFormat, size: Size, stride: usize, length: usize) -> Option<[Plane; 3]> {
+/// What a plane of a format is: bytes in a row and rows, of a picture of that size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlaneShape {
+    /// Bytes of one row that are picture.
+    pub row: usize,
+    pub rows: usize,
+    /// The stride for a stride of the first plane: this many halves of it.
+    pub stride_halves: usize,
+}
+
+impl PixelFormat {
+    /// The shapes of the format's planes, in order; none of a coded one.
+    pub fn planes(self, size: Size) -> Vec<PlaneShape> {
         let (width, height) = (size.width as usize, size.height as usize);
-        let (chroma_width, chroma_height) = (width.div_ceil(2), height.div_ceil(2));
-        let luma = Plane { offset: 0, stride };
-        let after_luma = stride.checked_mul(height)?;
-        let none = Plane { offset: 0, stride: 0 };
-        let (planes, end, row) = match format {
-            PixelFormat::I420 => {
-                let half = stride.div_ceil(2);
-                let v = after_luma + half * chroma_height;
-                let planes = [luma, Plane { offset: after_luma, stride: half }, Plane { offset: v, stride: half }];
-                (planes, v + half * (chroma_height - 1) + chroma_width, width)
+        let (half_width, half_height) = (width.div_ceil(2), height.div_ceil(2));
+        let shape = |row, rows, stride_halves| PlaneShape { row, rows, stride_halves };
+        match self {
+            Self::I420 => {
+                vec![shape(width, height, 2), shape(half_width, half_height, 1), shape(half_width, half_height, 1)]
             }
-            PixelFormat::Nv12 => {
-                let planes = [luma, Plane { offset: after_luma, stride }, none];
-                (planes, after_luma + stride * (chroma_height - 1) + chroma_width * 2, width)
+            Self::I422 => vec![shape(width, height, 2), shape(half_width, height, 1), shape(half_width, height, 1)],
+            Self::Nv12 | Self::Nv21 => vec![shape(width, height, 2), shape(half_width * 2, half_height, 2)],
+            Self::Nv16 => vec![shape(width, height, 2), shape(half_width * 2, height, 2)],
+            Self::Yuyv | Self::Uyvy | Self::Yvyu | Self::Vyuy => vec![shape(half_width * 4, height, 2)],
+            Self::Grey => vec![shape(width, height, 2)],
+            Self::Rgb24 | Self::Bgr24 => vec![shape(width * 3, height, 2)],
+            Self::Bgrx32 => vec![shape(width * 4, height, 2)],
+            Self::Rgb565 => vec![shape(width * 2, height, 2)],
+            Self::Mjpeg | Self::H264 => vec![],
+        }
+    }
+}
+
+impl RawFrame {
+    /// The planes of a buffer whose rows and planes follow each other in one piece with `stride` bytes from one row of
+    /// the first plane to the next, as V4L2's single-planar formats are laid out (chroma strides follow from the
+    /// format). None if they do not fit into `length` bytes or the stride is shorter than a row.
+    pub fn layout(format: PixelFormat, size: Size, stride: usize, length: usize) -> Option<[Plane; 3]> {
+        let mut planes = [Plane::default(); 3];
+        let mut offset = 0usize;
+        for (plane, shape) in planes.iter_mut().zip(format.planes(size)) {
+            let stride = (stride * shape.stride_halves).div_ceil(2);
+            let last_row = stride.checked_mul(shape.rows.checked_sub(1)?)?;
+            if stride < shape.row || offset.checked_add(last_row)?.checked_add(shape.row)? > length {
+                return None;
             }
-            PixelFormat::Yuyv | PixelFormat::Uyvy => {
-                ([luma, none, none], stride * (height - 1) + chroma_width * 4, chroma_width * 4)
-            }
-            PixelFormat::Mjpeg => return Some([none; 3]),
-        };
-        (stride >= row && end <= length).then_some(planes)
+            *plane = Plane { memory: 0, offset, stride };
+            offset = offset.checked_add(last_row)?.checked_add(stride)?;
+        }
+        Some(planes)
     }
 
+    /// Everything in the first, usually the only, piece of memory.
     pub fn bytes(&self) -> &[u8] {
-        self.buffer.bytes()
+        self.buffer.memory(0)
+    }
+
+    /// From the first byte of a plane on.
+    pub fn plane(&self, number: usize) -> &[u8] {
+        let Plane { memory, offset, .. } = self.planes[number];
+        self.buffer.memory(memory).get(offset..).unwrap_or_default()
     }
 }
 
@@ -189,8 +288,13 @@ mod tests {
         assert!(RawFrame::layout(PixelFormat::Yuyv, size, 1280, 640 * 480 * 2 - 1).is_none());
         assert!(RawFrame::layout(PixelFormat::Yuyv, size, 1279, usize::MAX).is_none());
         let planes = RawFrame::layout(PixelFormat::I420, size, 640, 640 * 480 * 3 / 2).unwrap();
-        assert_eq!(planes[2], Plane { offset: 640 * 480 * 5 / 4, stride: 320 });
+        assert_eq!(planes[2], Plane { memory: 0, offset: 640 * 480 * 5 / 4, stride: 320 });
         assert!(RawFrame::layout(PixelFormat::Nv12, size, 640, 640 * 480 * 3 / 2 - 1).is_none());
+        assert!(RawFrame::layout(PixelFormat::Rgb24, size, 1920, 640 * 480 * 3).is_some());
+        assert!(RawFrame::layout(PixelFormat::Yuyv, size, usize::MAX / 4, usize::MAX).is_none());
+        assert_eq!(RawFrame::layout(PixelFormat::H264, size, 0, 0), Some([Plane::default(); 3]));
+        // The last row of the last plane may end with its last pixel.
+        assert!(RawFrame::layout(PixelFormat::I422, size, 704, 704 * 480 * 2 - 32).is_some());
     }
 
     #[test]

@@ -2,7 +2,7 @@ use super::{CameraSource, Hub, Mailbox, SourceFrame, Taken};
 use crate::{
     codec::{CodecError, Converter, H264Encoder, H264Settings},
     device::slate::Slate,
-    media::{AccessUnit, FrameRate, H264Format, H264Profile, RawFrame, Size, TrackFormat},
+    media::{AccessUnit, EncoderChoice, FrameRate, H264Format, H264Profile, RawFrame, Size, TrackFormat, VideoCodec},
     rtp::Packetizer,
     time::{MonoTime, WallTime},
 };
@@ -32,6 +32,10 @@ pub struct VideoSettings {
     pub bitrate_ceiling: u32,
     pub gop: Duration,
     pub profile: H264Profile,
+    pub codec: VideoCodec,
+    pub encoder: EncoderChoice,
+    /// Name and time in the picture.
+    pub overlay: bool,
     /// None: as many as the board needs.
     pub slices: Option<u32>,
     pub frame_skip: bool,

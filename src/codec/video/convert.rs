@@ -10,7 +10,7 @@ mod tests;
 use super::jpeg::Decoder;
 use super::picture::{Canvas, Picture, check_plane};
 use crate::codec::CodecError;
-use crate::media::{PixelFormat, Plane, RawFrame, Size};
+use crate::media::{PixelFormat, RawFrame, Size};
 use scale::Scaler;
 
 /// Converts, scales and letterboxes pictures of any format and size to I420 of one size. Where the format has less
@@ -37,21 +37,21 @@ impl Converter {
     /// Planes that do not lie in the frame's buffer, and a JPEG that cannot be decoded or has another size than the
     /// frame says. The next picture may be fine.
     pub fn convert<'a>(&'a mut self, frame: &'a RawFrame) -> Result<Picture<'a>, CodecError> {
-        let (size, bytes) = (frame.size, frame.bytes());
+        let size = frame.size;
         if size.width == 0 || size.height == 0 {
             return Err(CodecError(format!("a picture of {size}")));
         }
-        let [luma, chroma, v] = frame.planes;
+        let [luma, chroma, _] = frame.planes;
         let sizes = Picture::plane_sizes(size);
         let picture = match frame.format {
             PixelFormat::I420 => Picture {
                 size,
-                planes: [plane(bytes, luma, sizes[0])?, plane(bytes, chroma, sizes[1])?, plane(bytes, v, sizes[2])?],
-                strides: [luma.stride, chroma.stride, v.stride],
+                planes: [plane(frame, 0, sizes[0])?, plane(frame, 1, sizes[1])?, plane(frame, 2, sizes[2])?],
+                strides: frame.planes.map(|plane| plane.stride),
             },
             PixelFormat::Nv12 => {
-                let y = plane(bytes, luma, sizes[0])?;
-                let uv = plane(bytes, chroma, (sizes[1].0 * 2, sizes[1].1))?;
+                let y = plane(frame, 0, sizes[0])?;
+                let uv = plane(frame, 1, (sizes[1].0 * 2, sizes[1].1))?;
                 self.unpacked.resize(size);
                 semi_planar::split(uv, chroma.stride, &mut self.unpacked, size);
                 let mut picture = self.unpacked.picture();
@@ -59,7 +59,7 @@ impl Converter {
                 picture
             }
             PixelFormat::Yuyv | PixelFormat::Uyvy => {
-                let packed = plane(bytes, luma, (sizes[1].0 * 4, sizes[0].1))?;
+                let packed = plane(frame, 0, (sizes[1].0 * 4, sizes[0].1))?;
                 self.unpacked.resize(size);
                 match frame.format {
                     PixelFormat::Yuyv => packed::yuyv(packed, luma.stride, &mut self.unpacked, size),
@@ -69,9 +69,10 @@ impl Converter {
             }
             PixelFormat::Mjpeg => {
                 self.unpacked.resize(size);
-                self.jpeg.decode(bytes, size, &mut self.unpacked)?;
+                self.jpeg.decode(frame.bytes(), size, &mut self.unpacked)?;
                 self.unpacked.picture()
             }
+            other => return Err(CodecError(format!("pictures in {other} are not converted"))),
         };
         if size == self.target {
             return Ok(picture);
@@ -91,8 +92,8 @@ impl Converter {
 }
 
 /// The bytes of one plane from its first pixel on, checked to hold all rows of `size`.
-fn plane(bytes: &[u8], plane: Plane, (width, height): (usize, usize)) -> Result<&[u8], CodecError> {
-    let bytes = bytes.get(plane.offset..).unwrap_or_default();
-    check_plane(bytes, plane.stride, width, height)?;
+fn plane(frame: &RawFrame, number: usize, (width, height): (usize, usize)) -> Result<&[u8], CodecError> {
+    let bytes = frame.plane(number);
+    check_plane(bytes, frame.planes[number].stride, width, height)?;
     Ok(bytes)
 }

@@ -106,7 +106,10 @@ impl Camera for TestPattern {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::{FrameRate, Scene};
+    use crate::{
+        device::PassThrough,
+        media::{FrameRate, Orientation, Scene},
+    };
 
     fn wish(size: Size) -> CameraWish {
         CameraWish {
@@ -115,6 +118,8 @@ mod tests {
             size,
             fps: FrameRate::new(200, 1),
             format: None,
+            pass_through: PassThrough::None,
+            orientation: Orientation::default(),
             controls: Vec::new(),
             scene: Scene::Bars,
         }

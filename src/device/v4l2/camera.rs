@@ -1,14 +1,14 @@
 use super::{
     controls,
-    modes::{self, Choice, Name},
+    modes::{self, Choice},
     node, offers,
     queue::{Held, Queue, Sequence},
-    sys::{self, Dequeued, Descriptor, Ready},
 };
 use crate::{
     device::{Camera, CameraMode, CameraWish, DeviceError},
     media::{FrameRate, PixelFormat, RawFrame, Size},
     time::MonoTime,
+    v4l2::{self as sys, BufferType, Dequeued, Descriptor, PictureFormat, Ready},
 };
 use nix::errno::Errno;
 use std::time::Duration;
@@ -46,15 +46,16 @@ pub fn open(wish: &CameraWish) -> Result<V4l2Camera, DeviceError> {
     let choice = modes::choose(&offers::near(&device, wish.size), wish)
         .ok_or_else(|| unusable("it tells no picture size".to_owned()))?;
     let size = (choice.size.width, choice.size.height);
-    let given =
-        device.set_format(choice.fourcc, size).map_err(|e| failure(&node.bus, &name, "setting the format", e))?;
+    let given = device
+        .set_format(BufferType::Capture, &PictureFormat::new(choice.fourcc, size))
+        .map_err(|e| failure(&node.bus, &name, "setting the format", e))?;
     let (mode, stride) = accepted(&given, &choice).map_err(unusable)?;
-    let interval = device.set_interval(choice.fps.den, choice.fps.num);
+    let interval = device.set_interval(BufferType::Capture, (choice.fps.den, choice.fps.num));
     let mode = CameraMode { fps: rate(interval, &choice, &node.bus, &name)?, ..mode };
-    tracing::info!("{name}: {} {} at {} fps ({})", mode.size, Name(mode.format), mode.fps, choice.reason);
+    tracing::info!("{name}: {} {} at {} fps ({})", mode.size, mode.format, mode.fps, choice.reason);
     if (mode.format, mode.size, mode.fps) != (choice.format, choice.size, choice.fps) {
         let Choice { format, size, fps, .. } = choice;
-        tracing::warn!("{name}: the driver changed what was chosen ({size} {} at {fps} fps)", Name(format));
+        tracing::warn!("{name}: the driver changed what was chosen ({size} {} at {fps} fps)", format);
     }
 
     controls::apply(&device, &wish.controls);
@@ -64,21 +65,21 @@ pub fn open(wish: &CameraWish) -> Result<V4l2Camera, DeviceError> {
 }
 
 /// The mode and stride that the driver gives, or why it cannot be read.
-fn accepted(given: &sys::v4l2_pix_format, choice: &Choice) -> Result<(CameraMode, usize), String> {
+fn accepted(given: &PictureFormat, choice: &Choice) -> Result<(CameraMode, usize), String> {
     if ![sys::v4l2_field_V4L2_FIELD_NONE, sys::v4l2_field_V4L2_FIELD_ANY].contains(&given.field) {
         return Err(format!("its pictures are interlaced (V4L2 field order {})", given.field));
     }
-    let format = modes::format_of(given.pixelformat)
-        .ok_or_else(|| format!("asked for {}, it gives {}", Name(choice.format), modes::letters(given.pixelformat)))?;
+    let format = modes::format_of(given.fourcc)
+        .ok_or_else(|| format!("asked for {}, it gives {}", choice.format, modes::letters(given.fourcc)))?;
     let size = Size::new(given.width, given.height);
-    let stride = match (given.bytesperline, format) {
+    let stride = match (given.planes[0].stride, format) {
         (0, PixelFormat::Yuyv | PixelFormat::Uyvy) => size.width as usize * 2,
         (0, _) => size.width as usize,
         (stride, _) => stride as usize,
     };
-    let length = given.sizeimage as usize;
+    let length = given.planes[0].size as usize;
     if size.pixels() == 0 || RawFrame::layout(format, size, stride, length).is_none() {
-        return Err(format!("{size} {} in rows of {stride} bytes does not fit its {length} bytes", Name(format)));
+        return Err(format!("{size} {} in rows of {stride} bytes does not fit its {length} bytes", format));
     }
     Ok((CameraMode { format, size, fps: choice.fps }, stride))
 }
@@ -195,12 +196,11 @@ impl Camera for V4l2Camera {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::v4l2::PlaneFormat;
 
-    fn given(fourcc: &[u8; 4], bytesperline: u32, sizeimage: u32) -> sys::v4l2_pix_format {
-        let field = sys::v4l2_field_V4L2_FIELD_NONE;
-        let pixelformat = u32::from_le_bytes(*fourcc);
-        let zeroed = <sys::v4l2_pix_format as sys::Plain>::zeroed();
-        sys::v4l2_pix_format { width: 640, height: 480, pixelformat, field, bytesperline, sizeimage, ..zeroed }
+    fn given(fourcc: &[u8; 4], bytesperline: u32, sizeimage: u32) -> PictureFormat {
+        let planes = vec![PlaneFormat { stride: bytesperline, size: sizeimage }];
+        PictureFormat { planes, ..PictureFormat::new(u32::from_le_bytes(*fourcc), (640, 480)) }
     }
 
     fn choice() -> Choice {
@@ -218,15 +218,15 @@ mod tests {
         let refused = |given| accepted(&given, &choice()).unwrap_err();
         assert!(refused(given(b"YUYV", 1280, 1000)).contains("does not fit"));
         assert!(refused(given(b"BA81", 640, 640 * 480)).contains("gives BA81"));
-        let interlaced = sys::v4l2_pix_format { field: 4, ..given(b"YUYV", 1280, 1280 * 480) };
+        let interlaced = PictureFormat { field: 4, ..given(b"YUYV", 1280, 1280 * 480) };
         assert!(refused(interlaced).contains("interlaced"));
-        assert!(refused(sys::v4l2_pix_format { height: 0, ..given(b"YUYV", 1280, 1280 * 480) }).contains("640x0"));
+        assert!(refused(PictureFormat { height: 0, ..given(b"YUYV", 1280, 1280 * 480) }).contains("640x0"));
     }
 
     #[test]
     fn stamps_of_another_clock_or_time_are_not_trusted() {
         let now = MonoTime::from_timespec(1000, 0);
-        let done = |flags, seconds| Dequeued { index: 0, used: 0, flags, sequence: 0, seconds, micros: 500_000 };
+        let done = |flags, seconds| Dequeued { flags, seconds, micros: 500_000, ..Dequeued::default() };
         let monotonic = sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC | sys::V4L2_BUF_FLAG_MAPPED;
         assert_eq!(trusted_stamp(&done(monotonic, 999), now), Some(MonoTime::from_timespec(999, 500_000_000)));
         for (flags, seconds) in [

@@ -1,6 +1,6 @@
 //! A camera's controls (exposure, gain, power line frequency …) by name.
 
-use super::sys::{self, Descriptor};
+use crate::v4l2::{self as sys, Descriptor};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 

@@ -6,12 +6,13 @@ mod modes;
 mod node;
 mod offers;
 mod queue;
-mod sys;
 
 pub use camera::{V4l2Camera, open};
 
-use crate::device::list::{CameraInfo, ControlInfo, FormatInfo};
-use sys::Descriptor;
+use crate::{
+    device::list::{CameraInfo, ControlInfo, FormatInfo},
+    v4l2::Descriptor,
+};
 
 /// Every video node, by its number: cameras, and what only looks like one with the reason. A node is opened for it, but
 /// nothing is set.

@@ -4,7 +4,7 @@ use crate::{
     device::CameraWish,
     media::{FrameRate, PixelFormat, Size},
 };
-use std::{cmp::Reverse, fmt};
+use std::cmp::Reverse;
 
 /// Rates this close below the wish count as the wish: 29.97 for 30, 14.98 for 15.
 const RATE_TOLERANCE: f64 = 0.01;
@@ -71,7 +71,7 @@ pub fn choose(offers: &[Offer], wish: &CameraWish) -> Option<Choice> {
 
     let mut reasons = Vec::new();
     if let Some(format) = wish.format.filter(|_| format_missing) {
-        reasons.push(format!("the camera has no {}", Name(format)));
+        reasons.push(format!("the camera has no {}", format));
     }
     reasons.push(if best.size == wish.size {
         format!("it has {} exactly", wish.size)
@@ -87,9 +87,9 @@ pub fn choose(offers: &[Offer], wish: &CameraWish) -> Option<Choice> {
         let cheaper_but_short =
             candidates().any(|other| other.size == best.size && cost(other.format) < cost(best.format));
         reasons.push(if cheaper_but_short {
-            format!("in that rate only as {}", Name(best.format))
+            format!("in that rate only as {}", best.format)
         } else {
-            format!("{} costs the encoder least", Name(best.format))
+            format!("{} costs the encoder least", best.format)
         });
     }
     Some(Choice { format: best.format, fourcc: best.fourcc, size: best.size, fps, reason: reasons.join(", ") })
@@ -109,6 +109,7 @@ fn cost(format: PixelFormat) -> u32 {
         PixelFormat::Yuyv => 2,
         PixelFormat::Uyvy => 3,
         PixelFormat::Mjpeg => 4,
+        _ => 5,
     }
 }
 
@@ -136,7 +137,7 @@ pub fn config_name(fourcc: u32) -> Option<&'static str> {
     Some(match &fourcc.to_le_bytes() {
         b"RGB3" => "rgb24",
         b"H264" => "h264",
-        _ => return format_of(fourcc).map(|format| Name(format).as_str()),
+        _ => return format_of(fourcc).map(|format| format.name()),
     })
 }
 
@@ -146,31 +147,13 @@ pub fn letters(fourcc: u32) -> String {
     letters.iter().map(|b| if b.is_ascii_alphanumeric() { *b as char } else { '.' }).collect()
 }
 
-/// A format as a config names it.
-pub struct Name(pub PixelFormat);
-
-impl Name {
-    pub fn as_str(&self) -> &'static str {
-        match self.0 {
-            PixelFormat::I420 => "yu12",
-            PixelFormat::Nv12 => "nv12",
-            PixelFormat::Yuyv => "yuyv",
-            PixelFormat::Uyvy => "uyvy",
-            PixelFormat::Mjpeg => "mjpeg",
-        }
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::Scene;
+    use crate::{
+        device::PassThrough,
+        media::{Orientation, Scene},
+    };
 
     fn wish(size: &str, fps: u32) -> CameraWish {
         CameraWish {
@@ -179,6 +162,8 @@ mod tests {
             size: size.parse().unwrap(),
             fps: FrameRate::new(fps, 1),
             format: None,
+            pass_through: PassThrough::None,
+            orientation: Orientation::default(),
             controls: vec![],
             scene: Scene::Bars,
         }

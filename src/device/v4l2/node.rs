@@ -1,7 +1,10 @@
 //! Which video nodes there are, which of them are cameras, and which one a name means.
 
-use super::{modes, sys, sys::Descriptor};
-use crate::device::DeviceError;
+use super::modes;
+use crate::{
+    device::DeviceError,
+    v4l2::{self as sys, BufferType, Descriptor},
+};
 use nix::errno::Errno;
 use std::{
     fs,
@@ -89,7 +92,7 @@ fn effective(capability: &sys::v4l2_capability) -> u32 {
 
 /// The codes of all formats of a node.
 pub fn formats(device: &Descriptor) -> Vec<u32> {
-    let listed = (0..256).map_while(|index| device.enumerated_format(index).ok());
+    let listed = (0..256).map_while(|index| device.enumerated_format(BufferType::Capture, index).ok());
     // Formats that libv4l converts to are not the camera's.
     listed.filter(|f| f.flags & sys::V4L2_FMT_FLAG_EMULATED == 0).map(|f| f.pixelformat).collect()
 }

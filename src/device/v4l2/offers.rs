@@ -3,9 +3,11 @@
 use super::{
     modes::{self, Offer, Rates},
     node,
-    sys::{self, Descriptor, EnumeratedSize},
 };
-use crate::media::{FrameRate, Size};
+use crate::{
+    media::{FrameRate, Size},
+    v4l2::{self as sys, BufferType, Descriptor, EnumeratedSize, PictureFormat},
+};
 
 /// No driver lists as many; one whose list has no end is cut here.
 const MOST_ENTRIES: u32 = 512;
@@ -31,7 +33,7 @@ pub fn near(device: &Descriptor, wish: Size) -> Vec<Offer> {
             // The driver says what it would make of the wish; one that cannot say that either is given the wish.
             Sizes::Unknown => vec![
                 device
-                    .try_format(fourcc, (wish.width, wish.height))
+                    .try_format(BufferType::Capture, &PictureFormat::new(fourcc, (wish.width, wish.height)))
                     .map_or(wish, |tried| Size::new(tried.width, tried.height)),
             ],
         };

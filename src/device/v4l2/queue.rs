@@ -1,8 +1,10 @@
 //! The buffers of a streaming camera: taken from the driver, handed out as frames, and given back when these are
 //! dropped, on whatever thread and however late.
 
-use super::sys::{CAPTURE, Dequeued, Descriptor, Mapping, Ready};
-use crate::media::FrameBuffer;
+use crate::{
+    media::FrameBuffer,
+    v4l2::{BufferType, Dequeued, Descriptor, Filled, Mapping, Memory, MemoryPlane, Ready},
+};
 use nix::errno::Errno;
 use std::{
     sync::{
@@ -14,6 +16,13 @@ use std::{
 
 /// Two encoders may hold one each while another waits for either; the driver needs two to go on filling.
 const BUFFERS: u32 = 6;
+const CAPTURE: BufferType = BufferType::Capture;
+
+/// A buffer to be filled.
+fn empty(index: u32) -> Filled<'static> {
+    const ONE: &[MemoryPlane] = &[MemoryPlane { used: 0, length: 0, offset: 0, fd: -1 }];
+    Filled { index, memory: Memory::Mapped, planes: ONE, stamp: (0, 0) }
+}
 
 /// A started stream of buffers. Dropping it stops the camera; frames still held stay readable.
 pub struct Queue {
@@ -38,16 +47,21 @@ pub struct Held {
 impl Queue {
     /// Asks for buffers, maps and queues them, and starts the camera.
     pub fn start(device: Descriptor) -> Result<Self, Errno> {
-        let count = device.request_buffers(BUFFERS)?;
-        let mappings = (0..count).map(|index| device.map(index)).collect::<Result<Vec<_>, _>>()?;
+        let count = device.request_buffers(CAPTURE, Memory::Mapped, BUFFERS)?;
+        let mappings = (0..count)
+            .map(|index| device.map(CAPTURE, index, false))
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>();
         if mappings.len() < 2 {
             return Err(Errno::ENOMEM);
         }
         let queue = Self { shared: Arc::new(Shared { mappings, device, stopped: AtomicBool::new(false) }) };
         for index in 0..count {
-            queue.shared.device.queue(index)?;
+            queue.shared.device.queue(CAPTURE, &empty(index))?;
         }
-        queue.shared.device.stream(true)?;
+        queue.shared.device.stream(CAPTURE, true)?;
         Ok(queue)
     }
 
@@ -57,9 +71,9 @@ impl Queue {
 
     /// The oldest filled buffer, None while there is none.
     pub fn dequeue(&self) -> Result<Option<(Dequeued, Held)>, Errno> {
-        let Some(done) = self.shared.device.dequeue()? else { return Ok(None) };
+        let Some(done) = self.shared.device.dequeue(CAPTURE, Memory::Mapped)? else { return Ok(None) };
         let mapping = self.shared.mappings.get(done.index as usize).ok_or(Errno::EPROTO)?;
-        let held = Held { shared: self.shared.clone(), index: done.index, length: done.used.min(mapping.len()) };
+        let held = Held { shared: self.shared.clone(), index: done.index, length: done.used().min(mapping.len()) };
         Ok(Some((done, held)))
     }
 }
@@ -69,8 +83,8 @@ impl Drop for Queue {
         self.shared.stopped.store(true, Ordering::Release);
         // Held frames keep their mappings, and these the open file. Giving the buffers back lets the camera be opened
         // again before the last frame is dropped. A device that went away answers both with an error.
-        let _ = self.shared.device.stream(false);
-        let _ = self.shared.device.request_buffers(0);
+        let _ = self.shared.device.stream(CAPTURE, false);
+        let _ = self.shared.device.request_buffers(CAPTURE, Memory::Mapped, 0);
     }
 }
 
@@ -81,7 +95,10 @@ impl Held {
 }
 
 impl FrameBuffer for Held {
-    fn bytes(&self) -> &[u8] {
+    fn memory(&self, number: usize) -> &[u8] {
+        if number > 0 {
+            return &[];
+        }
         &self.shared.mappings[self.index as usize].bytes()[..self.length]
     }
 }
@@ -94,8 +111,8 @@ impl Drop for Held {
         }
         // A driver that refuses a buffer once takes it the second time; one that refuses it then as well has failed,
         // which the next dequeue tells.
-        if device.queue(self.index).is_err() && device.queue(self.index).is_err() {
-            tracing::debug!("buffer {} (type {CAPTURE}) was not taken back", self.index);
+        if device.queue(CAPTURE, &empty(self.index)).is_err() && device.queue(CAPTURE, &empty(self.index)).is_err() {
+            tracing::debug!("buffer {} was not taken back", self.index);
         }
     }
 }

@@ -1,5 +1,6 @@
 use super::super::picture::rows;
 use super::*;
+use crate::media::Plane;
 use crate::time::MonoTime;
 use proptest::prelude::*;
 
@@ -48,7 +49,7 @@ fn expected(frame: &RawFrame, plane: usize, x: usize, y: usize) -> u8 {
         }
         PixelFormat::Yuyv => packed(0, [1, 3]),
         PixelFormat::Uyvy => packed(1, [0, 2]),
-        PixelFormat::Mjpeg => unreachable!("not raw"),
+        other => unreachable!("{other} is not converted"),
     }
 }
 
@@ -84,7 +85,7 @@ proptest! {
         let sizes = Picture::plane_sizes(size);
         let bytes = [200_u8, 90, 160].iter().zip(sizes).flat_map(|(v, (w, h))| vec![*v; w * h]).collect();
         let planes = [0, sizes[0].0 * sizes[0].1, sizes[0].0 * sizes[0].1 + sizes[1].0 * sizes[1].1];
-        let planes = [0, 1, 2].map(|i| Plane { offset: planes[i], stride: sizes[i].0 });
+        let planes = [0, 1, 2].map(|i| Plane { memory: 0, offset: planes[i], stride: sizes[i].0 });
         let frame = frame(PixelFormat::I420, size, planes, bytes);
         let mut converter = Converter::new(target);
         let picture = converter.convert(&frame).unwrap();
@@ -126,7 +127,7 @@ fn planes_outside_the_buffer_are_an_error() {
         let mut frame = noise(format, size, 0);
         frame.planes[0].stride -= 1;
         assert!(converter.convert(&frame).is_err(), "{format:?} stride");
-        frame.planes[0] = Plane { offset: usize::MAX, stride: usize::MAX };
+        frame.planes[0] = Plane { memory: 0, offset: usize::MAX, stride: usize::MAX };
         assert!(converter.convert(&frame).is_err(), "{format:?} offset");
         frame.size = Size::new(0, 48);
         assert!(converter.convert(&frame).is_err(), "{format:?} empty");
@@ -229,7 +230,7 @@ fn mjpeg_is_decoded_and_scaled() {
         format: turbojpeg::PixelFormat::RGB,
     };
     let jpeg = turbojpeg::compress(image, 90, turbojpeg::Subsamp::Sub2x1).unwrap().to_vec();
-    let none = Plane { offset: 0, stride: 0 };
+    let none = Plane::default();
     let mut converter = Converter::new(Size::new(32, 24));
     let whole = frame(PixelFormat::Mjpeg, size, [none; 3], jpeg.clone());
     let picture = converter.convert(&whole).unwrap();
