@@ -91,5 +91,5 @@ fn against_decode(size: Size, subsamp: turbojpeg::Subsamp) {
 }
 
 fn raw_frame(format: PixelFormat, size: Size, planes: [Plane; 3], bytes: Vec<u8>) -> RawFrame {
-    RawFrame { format, size, planes, stamp: MonoTime::ZERO, sequence: 0, buffer: Box::new(bytes) }
+    RawFrame { format, size, shown: size, planes, stamp: MonoTime::ZERO, sequence: 0, buffer: Box::new(bytes) }
 }

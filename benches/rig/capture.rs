@@ -3,7 +3,7 @@
 use super::Outcome;
 use eyrie::{
     codec::{Converter, H264Encoder, H264Settings},
-    device::{Camera, CameraWish, PassThrough, open_camera},
+    device::{Camera, CameraWish, open_camera},
     media::{AccessUnit, FrameRate, H264Profile, Orientation, RawFrame, Scene, Size},
     time::MonoTime,
 };
@@ -23,7 +23,7 @@ pub fn pattern() -> Outcome<Box<dyn Camera>> {
         size: SIZE,
         fps: FPS,
         format: None,
-        pass_through: PassThrough::None,
+        pass_through: None,
         orientation: Orientation::default(),
         controls: Vec::new(),
         scene: Scene::Bars,

@@ -3,7 +3,7 @@
 use crate::{
     codec::audio::AudioEncoder,
     config::{CameraConfig, Config, MicrophoneConfig, Start, StreamConfig},
-    device::{CameraWish, MicrophoneWish, PassThrough},
+    device::{CameraWish, MicrophoneWish},
     media::AudioFormat,
     stream::VideoSettings,
 };
@@ -118,7 +118,7 @@ fn camera_wish(camera: &CameraConfig) -> CameraWish {
         size: camera.size,
         fps: camera.fps,
         format: camera.format,
-        pass_through: PassThrough::None,
+        pass_through: None,
         orientation: camera.orientation,
         controls: camera.controls.clone(),
         scene: camera.scene,

@@ -11,7 +11,7 @@ pub mod slate;
 pub mod tone;
 pub mod v4l2;
 
-use crate::media::{FrameRate, Orientation, PixelFormat, RawFrame, SampleBlock, Scene, Size, Tone};
+use crate::media::{FrameRate, H264Profile, Orientation, PixelFormat, RawFrame, SampleBlock, Scene, Size, Tone};
 use std::{fmt, time::Duration};
 
 /// The device name of the test pattern and of the test microphone.
@@ -118,16 +118,16 @@ pub fn open_microphone(wish: &MicrophoneWish) -> Result<Box<dyn Microphone>, Dev
     }
 }
 
-/// Whether streams pass the camera's own coding on, which decides what is asked of a camera that has several formats.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PassThrough {
-    /// None does: the camera's raw pictures come first.
-    #[default]
-    None,
-    /// Some do, others encode: JPEG serves both.
-    Some,
-    /// All do: H.264 comes first, then JPEG.
-    All,
+/// What streams that pass the camera's own coding on want of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PassThrough {
+    /// No stream decodes the pictures: H.264 serves, and comes first. Else only JPEG does.
+    pub alone: bool,
+    /// Of H.264, in bit/s.
+    pub bitrate: u32,
+    /// Of H.264, from one key frame to the next.
+    pub gop: Duration,
+    pub profile: H264Profile,
 }
 
 /// What is wanted of a camera; the nearest it has is taken.
@@ -141,7 +141,8 @@ pub struct CameraWish {
     pub fps: FrameRate,
     /// None: whichever serves best.
     pub format: Option<PixelFormat>,
-    pub pass_through: PassThrough,
+    /// None: no stream passes the camera's own coding on.
+    pub pass_through: Option<PassThrough>,
     /// How its pictures are turned, by the camera where it can, else by who encodes them.
     pub orientation: Orientation,
     /// V4L2 controls by name.

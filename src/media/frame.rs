@@ -196,6 +196,9 @@ impl FrameBuffer for Vec<u8> {
 pub struct RawFrame {
     pub format: PixelFormat,
     pub size: Size,
+    /// The size in whose shape it is to be shown: `size`, but for one field of an interlaced picture, which has half the
+    /// rows.
+    pub shown: Size,
     /// As many as the format has: planar ones three, semi-planar ones two, packed ones one. Of coded pictures one, whose
     /// stride is 0.
     pub planes: [Plane; 3],

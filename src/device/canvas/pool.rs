@@ -32,7 +32,7 @@ impl<S: Sheet> Pool<S> {
     pub fn frame(&self, sheet: S, stamp: MonoTime, sequence: u64) -> RawFrame {
         let (size, planes) = (sheet.canvas().size(), sheet.canvas().planes());
         let buffer = Box::new(Lent { sheet: Some(sheet), home: Arc::clone(&self.free) });
-        RawFrame { format: PixelFormat::I420, size, planes, stamp, sequence, buffer }
+        RawFrame { format: PixelFormat::I420, size, shown: size, planes, stamp, sequence, buffer }
     }
 }
 

@@ -106,10 +106,7 @@ impl Camera for TestPattern {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        device::PassThrough,
-        media::{FrameRate, Orientation, Scene},
-    };
+    use crate::media::{FrameRate, Orientation, Scene};
 
     fn wish(size: Size) -> CameraWish {
         CameraWish {
@@ -118,7 +115,7 @@ mod tests {
             size,
             fps: FrameRate::new(200, 1),
             format: None,
-            pass_through: PassThrough::None,
+            pass_through: None,
             orientation: Orientation::default(),
             controls: Vec::new(),
             scene: Scene::Bars,

@@ -129,6 +129,7 @@ impl V4l2Camera {
         Ok(newest.map(|(sequence, planes, done, held): (_, _, _, Held)| RawFrame {
             format: self.mode.format,
             size: self.mode.size,
+            shown: self.mode.size,
             planes,
             stamp: self.stamp(&done),
             sequence,

@@ -150,10 +150,7 @@ pub fn letters(fourcc: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        device::PassThrough,
-        media::{Orientation, Scene},
-    };
+    use crate::media::{Orientation, Scene};
 
     fn wish(size: &str, fps: u32) -> CameraWish {
         CameraWish {
@@ -162,7 +159,7 @@ mod tests {
             size: size.parse().unwrap(),
             fps: FrameRate::new(fps, 1),
             format: None,
-            pass_through: PassThrough::None,
+            pass_through: None,
             orientation: Orientation::default(),
             controls: vec![],
             scene: Scene::Bars,

@@ -5,7 +5,7 @@ use crate::time::MonoTime;
 use proptest::prelude::*;
 
 fn frame(format: PixelFormat, size: Size, planes: [Plane; 3], bytes: Vec<u8>) -> RawFrame {
-    RawFrame { format, size, planes, stamp: MonoTime::ZERO, sequence: 0, buffer: Box::new(bytes) }
+    RawFrame { format, size, shown: size, planes, stamp: MonoTime::ZERO, sequence: 0, buffer: Box::new(bytes) }
 }
 
 /// A frame whose bytes have no pattern, with `spare` bytes behind each row.
