@@ -133,6 +133,7 @@ pub fn mjpeg(data: &[u8]) {
     let frame = RawFrame {
         format: PixelFormat::Mjpeg,
         size,
+        shown: size,
         planes: RawFrame::layout(PixelFormat::Mjpeg, size, 0, data.len()).expect("any length will do"),
         stamp: MonoTime::from_nanos(0),
         sequence: 0,
