@@ -21,7 +21,8 @@ pub const TEST: &str = "test";
 pub trait Camera: Send {
     fn mode(&self) -> &CameraMode;
 
-    /// The next picture: the newest there is, older ones that waited are dropped and counted.
+    /// The next picture: the newest there is, older ones that waited are dropped and counted. Of H.264 each one in turn,
+    /// as they build on each other: one that was lost or damaged is missing in the numbers.
     ///
     /// # Errors
     /// [`DeviceError::Stalled`] when none came within `patience`; any other ends the device.
@@ -29,12 +30,18 @@ pub trait Camera: Send {
 
     /// Pictures that the device or this side lost since the start.
     fn dropped(&self) -> u64;
+
+    /// Asks a camera that gives H.264 for a key frame; false where it cannot be asked.
+    fn request_keyframe(&mut self) -> bool {
+        false
+    }
 }
 
 /// What was negotiated with a camera.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CameraMode {
     pub format: PixelFormat,
+    /// In which its pictures are shown; one field of an interlaced one has half the rows.
     pub size: Size,
     pub fps: FrameRate,
 }
@@ -70,8 +77,8 @@ pub enum DeviceError {
     Ambiguous { wanted: String, candidates: Vec<String> },
     /// The device is there and is no camera (or microphone); why.
     Unusable { device: String, reason: String },
-    /// Someone else has it.
-    Busy { device: String },
+    /// Someone else has it; who, where that is known.
+    Busy { device: String, by: Option<String> },
     /// It delivered nothing for that long.
     Stalled { after: Duration },
     /// It went away while in use, or failed; in words for a person.
@@ -87,7 +94,9 @@ impl fmt::Display for DeviceError {
                 write!(f, "`{wanted}` fits several devices; name one of: {}", candidates.join(", "))
             }
             Self::Unusable { device, reason } => write!(f, "{device} cannot be used: {reason}"),
-            Self::Busy { device } => write!(f, "{device} is in use by another program"),
+            Self::Busy { device, by } => {
+                write!(f, "{device} is in use by {}", by.as_deref().unwrap_or("another program"))
+            }
             Self::Stalled { after } => write!(f, "delivered nothing for {:.1} s", after.as_secs_f64()),
             Self::Failed { device, what } => write!(f, "{device}: {what}"),
         }

@@ -85,7 +85,7 @@ pub fn open(wish: &MicrophoneWish) -> Result<AlsaMicrophone, DeviceError> {
     };
     let name = CString::new(device.as_str()).map_err(|_| absent())?;
     let pcm = PCM::open(&name, Direction::Capture, true).map_err(|error| match errno(error) {
-        Errno::EBUSY | Errno::EAGAIN => DeviceError::Busy { device: device.clone() },
+        Errno::EBUSY | Errno::EAGAIN => DeviceError::Busy { device: device.clone(), by: None },
         Errno::EACCES | Errno::EPERM => DeviceError::Unusable {
             device: device.clone(),
             reason: "no permission; add the user to the group `audio`".into(),

@@ -1,14 +1,15 @@
 use super::{
-    controls,
+    coder, controls,
+    layout::Layout,
     modes::{self, Choice},
     node, offers,
-    queue::{Held, Queue, Sequence},
+    queue::{Queue, Sequence},
 };
 use crate::{
     device::{Camera, CameraMode, CameraWish, DeviceError},
-    media::{FrameRate, PixelFormat, RawFrame, Size},
+    media::{FrameRate, PixelFormat, RawFrame},
     time::MonoTime,
-    v4l2::{self as sys, BufferType, Dequeued, Descriptor, PictureFormat, Ready},
+    v4l2::{self as sys, Dequeued, Descriptor, PictureFormat, Ready},
 };
 use nix::errno::Errno;
 use std::time::Duration;
@@ -21,11 +22,12 @@ const EARLY: Duration = Duration::from_secs(1);
 pub struct V4l2Camera {
     name: String,
     mode: CameraMode,
-    /// From one row of the first plane to the next, in bytes.
-    stride: usize,
+    layout: Layout,
     queue: Queue,
     sequence: Sequence,
     dropped: u64,
+    /// Of H.264: it can be asked for a key frame.
+    asks_keyframes: bool,
     /// It was logged that the driver's stamps are of no use.
     stamps_mistrusted: bool,
 }
@@ -37,51 +39,40 @@ pub struct V4l2Camera {
 pub fn open(wish: &CameraWish) -> Result<V4l2Camera, DeviceError> {
     let node = node::find(&wish.device)?;
     let device = Descriptor::open(&node.path).map_err(|error| match error {
-        Errno::EBUSY => DeviceError::Busy { device: node.node() },
+        Errno::EBUSY => DeviceError::Busy { device: node.node(), by: None },
         other => DeviceError::Unusable { device: node.node(), reason: node::refusal(other).to_owned() },
     })?;
     let name = format!("{} ({}, {})", node.name, node.bus, node.node());
     let unusable = |reason: String| DeviceError::Unusable { device: name.clone(), reason };
 
-    let choice = modes::choose(&offers::near(&device, wish.size), wish)
-        .ok_or_else(|| unusable("it tells no picture size".to_owned()))?;
+    let choice = modes::choose(&offers::near(&device, node.queue, wish.size), wish).map_err(unusable)?;
     let size = (choice.size.width, choice.size.height);
     let given = device
-        .set_format(BufferType::Capture, &PictureFormat::new(choice.fourcc, size))
+        .set_format(node.queue, &PictureFormat::new(choice.fourcc, size))
         .map_err(|e| failure(&node.bus, &name, "setting the format", e))?;
-    let (mode, stride) = accepted(&given, &choice).map_err(unusable)?;
-    let interval = device.set_interval(BufferType::Capture, (choice.fps.den, choice.fps.num));
-    let mode = CameraMode { fps: rate(interval, &choice, &node.bus, &name)?, ..mode };
+    let layout = Layout::new(&given).map_err(unusable)?;
+    let interval = device.set_interval(node.queue, (choice.fps.den, choice.fps.num));
+    let fps = rate(interval, &choice, &node.bus, &name)?;
+    let mode = CameraMode { format: layout.format, size: layout.shown, fps };
     tracing::info!("{name}: {} {} at {} fps ({})", mode.size, mode.format, mode.fps, choice.reason);
     if (mode.format, mode.size, mode.fps) != (choice.format, choice.size, choice.fps) {
         let Choice { format, size, fps, .. } = choice;
         tracing::warn!("{name}: the driver changed what was chosen ({size} {} at {fps} fps)", format);
     }
+    if layout.size != layout.shown {
+        tracing::info!("{name}: interlaced; of each picture the upper field is shown");
+    }
 
     controls::apply(&device, &wish.controls);
-    let queue = Queue::start(device).map_err(|error| failure(&node.bus, &name, "starting it", error))?;
+    let h264 = wish.pass_through.as_ref().filter(|_| mode.format == PixelFormat::H264);
+    if let Some(pass_through) = h264 {
+        tracing::info!("{name}: {}", coder::set(&device, pass_through, fps));
+    }
+    let asks_keyframes = h264.is_some() && coder::can_make_keyframes(&device);
+    let queue = Queue::start(device, node.queue).map_err(|error| failure(&node.bus, &name, "starting it", error))?;
     let sequence = Sequence::default();
-    Ok(V4l2Camera { name, mode, stride, queue, sequence, dropped: 0, stamps_mistrusted: false })
-}
-
-/// The mode and stride that the driver gives, or why it cannot be read.
-fn accepted(given: &PictureFormat, choice: &Choice) -> Result<(CameraMode, usize), String> {
-    if ![sys::v4l2_field_V4L2_FIELD_NONE, sys::v4l2_field_V4L2_FIELD_ANY].contains(&given.field) {
-        return Err(format!("its pictures are interlaced (V4L2 field order {})", given.field));
-    }
-    let format = modes::format_of(given.fourcc)
-        .ok_or_else(|| format!("asked for {}, it gives {}", choice.format, modes::letters(given.fourcc)))?;
-    let size = Size::new(given.width, given.height);
-    let stride = match (given.planes[0].stride, format) {
-        (0, PixelFormat::Yuyv | PixelFormat::Uyvy) => size.width as usize * 2,
-        (0, _) => size.width as usize,
-        (stride, _) => stride as usize,
-    };
-    let length = given.planes[0].size as usize;
-    if size.pixels() == 0 || RawFrame::layout(format, size, stride, length).is_none() {
-        return Err(format!("{size} {} in rows of {stride} bytes does not fit its {length} bytes", format));
-    }
-    Ok((CameraMode { format, size, fps: choice.fps }, stride))
+    let (dropped, stamps_mistrusted) = (0, false);
+    Ok(V4l2Camera { name, mode, layout, queue, sequence, dropped, asks_keyframes, stamps_mistrusted })
 }
 
 /// The rate that the driver took; the chosen one where it knows none.
@@ -101,7 +92,7 @@ fn rate(
 /// What an error before the first picture means.
 fn failure(bus: &str, name: &str, step: &str, error: Errno) -> DeviceError {
     let what = match error {
-        Errno::EBUSY => return DeviceError::Busy { device: name.to_owned() },
+        Errno::EBUSY => return DeviceError::Busy { device: name.to_owned(), by: None },
         Errno::ENOSPC => format!(
             "{step} failed: the bus {bus} has no bandwidth left for it; format = \"mjpeg\", a smaller size or another port \
              helps"
@@ -113,23 +104,30 @@ fn failure(bus: &str, name: &str, step: &str, error: Errno) -> DeviceError {
 }
 
 impl V4l2Camera {
-    /// The newest filled buffer that is whole; older ones go back at once and are counted, as are damaged ones.
-    fn newest(&mut self) -> Result<Option<RawFrame>, Errno> {
-        let mut newest = None;
-        while let Some((done, held)) = self.queue.dequeue()? {
+    /// The newest filled buffer that is whole; older ones go back at once and are counted, as are damaged ones. Of H.264
+    /// the oldest.
+    fn take(&mut self) -> Result<Option<RawFrame>, Errno> {
+        let in_turn = self.mode.format == PixelFormat::H264;
+        let mut taken = None;
+        while let Some((done, held)) = self.queue.dequeue(self.mode.format.is_coded())? {
+            if !self.layout.reads(done.field) {
+                continue;
+            }
             let (sequence, missing) = self.sequence.advance(done.sequence);
             self.dropped += missing;
-            let damaged = done.flags & sys::V4L2_BUF_FLAG_ERROR != 0;
-            let planes = RawFrame::layout(self.mode.format, self.mode.size, self.stride, held.len());
-            match planes.filter(|_| !damaged && held.len() > 0) {
-                Some(planes) => self.dropped += u64::from(newest.replace((sequence, planes, done, held)).is_some()),
+            let whole = done.flags & sys::V4L2_BUF_FLAG_ERROR == 0;
+            match self.layout.planes(&done.planes, held.lengths()).filter(|_| whole) {
+                Some(planes) => self.dropped += u64::from(taken.replace((sequence, planes, done, held)).is_some()),
                 None => self.dropped += 1,
             }
+            if in_turn && taken.is_some() {
+                break;
+            }
         }
-        Ok(newest.map(|(sequence, planes, done, held): (_, _, _, Held)| RawFrame {
+        Ok(taken.map(|(sequence, planes, done, held)| RawFrame {
             format: self.mode.format,
-            size: self.mode.size,
-            shown: self.mode.size,
+            size: self.layout.size,
+            shown: self.layout.shown,
             planes,
             stamp: self.stamp(&done),
             sequence,
@@ -174,7 +172,7 @@ impl Camera for V4l2Camera {
         let deadline = MonoTime::now() + patience;
         let mut trouble = false;
         loop {
-            if let Some(frame) = self.newest().map_err(|error| self.failed(error))? {
+            if let Some(frame) = self.take().map_err(|error| self.failed(error))? {
                 return Ok(frame);
             }
             if trouble {
@@ -192,36 +190,20 @@ impl Camera for V4l2Camera {
     fn dropped(&self) -> u64 {
         self.dropped
     }
+
+    fn request_keyframe(&mut self) -> bool {
+        self.asks_keyframes && coder::make_keyframe(self.queue.device())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::v4l2::PlaneFormat;
-
-    fn given(fourcc: &[u8; 4], bytesperline: u32, sizeimage: u32) -> PictureFormat {
-        let planes = vec![PlaneFormat { stride: bytesperline, size: sizeimage }];
-        PictureFormat { planes, ..PictureFormat::new(u32::from_le_bytes(*fourcc), (640, 480)) }
-    }
+    use crate::media::Size;
 
     fn choice() -> Choice {
         let (format, size, fps) = (PixelFormat::Yuyv, Size::new(640, 480), FrameRate::new(30, 1));
         Choice { format, fourcc: u32::from_le_bytes(*b"YUYV"), size, fps, reason: String::new() }
-    }
-
-    #[test]
-    fn what_the_driver_gives_is_believed_or_refused_in_words() {
-        let (mode, stride) = accepted(&given(b"YUYV", 1344, 1344 * 480), &choice()).unwrap();
-        assert_eq!((mode.format, stride), (PixelFormat::Yuyv, 1344));
-        assert_eq!(accepted(&given(b"NV12", 0, 640 * 480 * 3 / 2), &choice()).unwrap().1, 640);
-        assert_eq!(accepted(&given(b"UYVY", 0, 640 * 480 * 2), &choice()).unwrap().1, 1280);
-        assert!(accepted(&given(b"MJPG", 0, 1000), &choice()).is_ok());
-        let refused = |given| accepted(&given, &choice()).unwrap_err();
-        assert!(refused(given(b"YUYV", 1280, 1000)).contains("does not fit"));
-        assert!(refused(given(b"BA81", 640, 640 * 480)).contains("gives BA81"));
-        let interlaced = PictureFormat { field: 4, ..given(b"YUYV", 1280, 1280 * 480) };
-        assert!(refused(interlaced).contains("interlaced"));
-        assert!(refused(PictureFormat { height: 0, ..given(b"YUYV", 1280, 1280 * 480) }).contains("640x0"));
     }
 
     #[test]

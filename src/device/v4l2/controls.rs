@@ -30,24 +30,49 @@ impl Control {
         readable.then(|| device.control(self.id).ok().map(i64::from)).flatten()
     }
 
+    pub fn is(&self, id: u32) -> bool {
+        self.id == id
+    }
+
+    /// The possible value that is nearest.
+    pub fn nearest(&self, value: i64) -> i64 {
+        if let Some(menu) = &self.menu {
+            return menu.keys().copied().min_by_key(|entry| entry.abs_diff(value)).unwrap_or(self.default);
+        }
+        let (most, step) = (self.max.max(self.min), self.step.max(1));
+        let inside = value.clamp(self.min, most);
+        inside - (inside - self.min) % step
+    }
+
     /// What is wrong with a value, and the nearest right one, in words.
     fn objection(&self, value: i64) -> Option<String> {
         if self.flags & sys::V4L2_CTRL_FLAG_READ_ONLY != 0 {
             return Some("it can only be read".to_owned());
         }
-        if let Some(menu) = &self.menu {
-            let (nearest, text) = menu.iter().min_by_key(|(entry, _)| entry.abs_diff(value))?;
-            return (*nearest != value).then(|| format!("it has no entry {value}; the nearest is {nearest} ({text})"));
-        }
-        if (self.min..=self.max).contains(&value) && (value - self.min) % self.step.max(1) == 0 {
+        let nearest = self.nearest(value);
+        if nearest == value {
             return None;
         }
-        let inside = value.clamp(self.min, self.max.max(self.min));
-        let nearest = inside - (inside - self.min) % self.step.max(1);
-        Some(format!(
-            "{value} is not possible; it takes {} to {} in steps of {}, the nearest is {nearest}",
-            self.min, self.max, self.step
-        ))
+        Some(match self.menu.as_ref().map(|menu| menu.get(&nearest)) {
+            Some(text) => {
+                let text = text.map(String::as_str).unwrap_or_default();
+                format!("it has no entry {value}; the nearest is {nearest} ({text})")
+            }
+            None => format!(
+                "{value} is not possible; it takes {} to {} in steps of {}, the nearest is {nearest}",
+                self.min, self.max, self.step
+            ),
+        })
+    }
+
+    #[cfg(test)]
+    pub fn for_test(
+        id: u32,
+        (min, max, step): (i64, i64, i64),
+        default: i64,
+        menu: Option<BTreeMap<i64, String>>,
+    ) -> Self {
+        Self { id, name: "x".into(), min, max, step, default, menu, flags: 0 }
     }
 }
 
@@ -154,7 +179,7 @@ mod tests {
 
     fn control(min: i64, max: i64, step: i64, menu: Option<&[(i64, &str)]>) -> Control {
         let menu = menu.map(|menu| menu.iter().map(|(value, text)| (*value, (*text).to_owned())).collect());
-        Control { id: 1, name: "x".into(), min, max, step, default: min, menu, flags: 0 }
+        Control::for_test(1, (min, max, step), min, menu)
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Cameras through Video4Linux2 (`linux/videodev2.h`, the kernel's "Video for Linux API").
 
 mod camera;
+mod coder;
 mod controls;
+mod fourcc;
+mod layout;
 mod modes;
 mod node;
 mod offers;
@@ -25,7 +28,7 @@ fn described(node: node::Node) -> CameraInfo {
     if node.objection.is_none()
         && let Ok(device) = Descriptor::open(&node.path)
     {
-        formats = offers::all(&device)
+        formats = offers::all(&device, node.queue)
             .into_iter()
             .map(|(format, size, fps)| FormatInfo { format, width: size.width, height: size.height, fps })
             .collect();

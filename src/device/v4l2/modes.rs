@@ -57,21 +57,24 @@ pub struct Choice {
 }
 
 /// The offer nearest to the wish: of the wished format if there is one, then the exact or nearest size, then one that
-/// reaches the rate, then the format that costs the encoder least, and that is MJPEG last. None without offers.
-pub fn choose(offers: &[Offer], wish: &CameraWish) -> Option<Choice> {
-    let of_format = |offer: &&Offer| wish.format.is_none_or(|format| offer.format == format);
-    let format_missing = !offers.iter().any(|offer| of_format(&offer));
-    let candidates = || offers.iter().filter(|offer| format_missing || of_format(offer));
-    let best = candidates().min_by_key(|offer| {
+/// reaches the rate, then the format that costs the encoder least. What is passed through is never changed for another
+/// format.
+///
+/// # Errors
+/// In words: nothing is offered that serves the wish.
+pub fn choose(offers: &[Offer], wish: &CameraWish) -> Result<Choice, String> {
+    let (candidates, missing) = candidates(offers, wish)?;
+    let best = candidates.iter().copied().min_by_key(|offer| {
         let rate = offer.rates.nearest(wish.fps);
         let shortfall = if reaches(rate, wish.fps) { FrameRate::new(u32::MAX, 1) } else { rate };
         (distance(offer.size, wish.size), Reverse(shortfall), cost(offer.format), rate)
-    })?;
+    });
+    let best = best.ok_or("it tells no picture size")?;
     let fps = best.rates.nearest(wish.fps);
 
     let mut reasons = Vec::new();
-    if let Some(format) = wish.format.filter(|_| format_missing) {
-        reasons.push(format!("the camera has no {}", format));
+    if let Some(format) = missing {
+        reasons.push(format!("the camera has no {format}"));
     }
     reasons.push(if best.size == wish.size {
         format!("it has {} exactly", wish.size)
@@ -83,16 +86,55 @@ pub fn choose(offers: &[Offer], wish: &CameraWish) -> Option<Choice> {
         _ if reaches(fps, wish.fps) => format!("at {fps} fps"),
         _ => format!("with {fps} fps at most, not {}", wish.fps),
     });
-    if wish.format.is_none() || format_missing {
+    if wish.pass_through.is_some() {
+        reasons.push(format!("its {} is passed through", best.format));
+    } else if wish.format.is_none() || missing.is_some() {
         let cheaper_but_short =
-            candidates().any(|other| other.size == best.size && cost(other.format) < cost(best.format));
+            candidates.iter().any(|other| other.size == best.size && cost(other.format) < cost(best.format));
         reasons.push(if cheaper_but_short {
             format!("in that rate only as {}", best.format)
         } else {
             format!("{} costs the encoder least", best.format)
         });
     }
-    Some(Choice { format: best.format, fourcc: best.fourcc, size: best.size, fps, reason: reasons.join(", ") })
+    Ok(Choice { format: best.format, fourcc: best.fourcc, size: best.size, fps, reason: reasons.join(", ") })
+}
+
+/// The offers that serve the wish, and the wished format if none of them has it.
+fn candidates<'a>(offers: &'a [Offer], wish: &CameraWish) -> Result<(Vec<&'a Offer>, Option<PixelFormat>), String> {
+    let of = |format: PixelFormat| offers.iter().filter(|offer| offer.format == format).collect::<Vec<_>>();
+    if let Some(pass_through) = &wish.pass_through {
+        let servable =
+            if pass_through.alone { &[PixelFormat::H264, PixelFormat::Mjpeg][..] } else { &[PixelFormat::Mjpeg] };
+        let serves = |format: &&PixelFormat| wish.format.is_none_or(|wished| wished == **format);
+        let found = servable.iter().filter(serves).map(|format| of(*format)).find(|offers| !offers.is_empty());
+        return found.map(|offers| (offers, None)).ok_or_else(|| nothing_to_pass(offers, wish, servable));
+    }
+    let decoded: Vec<_> = offers.iter().filter(|offer| offer.format != PixelFormat::H264).collect();
+    if decoded.is_empty() && !offers.is_empty() {
+        return Err("it gives H.264 alone, which is served as it is: codec = \"copy\" in the stream".to_owned());
+    }
+    match wish.format.map(|format| (format, of(format))) {
+        Some((format, wished)) if format != PixelFormat::H264 && !wished.is_empty() => return Ok((wished, None)),
+        _ => {}
+    }
+    // Without colour only where there is no other picture.
+    let coloured: Vec<_> = decoded.iter().copied().filter(|offer| offer.format != PixelFormat::Grey).collect();
+    Ok((if coloured.is_empty() { decoded } else { coloured }, wish.format))
+}
+
+fn nothing_to_pass(offers: &[Offer], wish: &CameraWish, servable: &[PixelFormat]) -> String {
+    let names = |formats: &mut dyn Iterator<Item = PixelFormat>| {
+        let mut names: Vec<_> = formats.map(PixelFormat::name).collect();
+        names.dedup();
+        names.join(", ")
+    };
+    let there = names(&mut offers.iter().map(|offer| offer.format));
+    let wanted = match wish.format {
+        Some(format) => format!("{format}, as `format` says, of {}", names(&mut servable.iter().copied())),
+        None => names(&mut servable.iter().copied()),
+    };
+    format!("codec = \"copy\" passes {wanted} through, and it gives {there}; codec = \"h264\" in the stream helps")
 }
 
 /// How far a size is from the wished one; of two equally far the larger comes first.
@@ -101,15 +143,25 @@ fn distance(size: Size, wish: Size) -> (u64, Reverse<u64>) {
     (away, Reverse(size.pixels()))
 }
 
-/// Cheapest first for an encoder that takes planar 4:2:0.
+/// Cheapest first for an encoder that takes planar 4:2:0; a picture of fewer shades comes after one that costs more.
 fn cost(format: PixelFormat) -> u32 {
     match format {
         PixelFormat::I420 => 0,
         PixelFormat::Nv12 => 1,
-        PixelFormat::Yuyv => 2,
-        PixelFormat::Uyvy => 3,
-        PixelFormat::Mjpeg => 4,
-        _ => 5,
+        PixelFormat::Nv21 => 2,
+        PixelFormat::I422 => 3,
+        PixelFormat::Nv16 => 4,
+        PixelFormat::Yuyv => 5,
+        PixelFormat::Uyvy => 6,
+        PixelFormat::Yvyu => 7,
+        PixelFormat::Vyuy => 8,
+        PixelFormat::Bgrx32 => 9,
+        PixelFormat::Rgb24 => 10,
+        PixelFormat::Bgr24 => 11,
+        PixelFormat::Mjpeg => 12,
+        PixelFormat::Rgb565 => 13,
+        PixelFormat::Grey => 14,
+        PixelFormat::H264 => 15,
     }
 }
 
@@ -120,37 +172,13 @@ pub fn nearest_step(wish: u32, least: u32, most: u32, step: u32) -> u32 {
     least.saturating_add(steps.min((most - least) / step) * step)
 }
 
-/// The format of a V4L2 code (`linux/videodev2.h`), None for one that Eyrie does not read.
-pub fn format_of(fourcc: u32) -> Option<PixelFormat> {
-    Some(match &fourcc.to_le_bytes() {
-        b"YU12" => PixelFormat::I420,
-        b"NV12" => PixelFormat::Nv12,
-        b"YUYV" => PixelFormat::Yuyv,
-        b"UYVY" => PixelFormat::Uyvy,
-        b"MJPG" | b"JPEG" => PixelFormat::Mjpeg,
-        _ => return None,
-    })
-}
-
-/// The name that a config uses for a V4L2 code, None for one that it cannot name.
-pub fn config_name(fourcc: u32) -> Option<&'static str> {
-    Some(match &fourcc.to_le_bytes() {
-        b"RGB3" => "rgb24",
-        b"H264" => "h264",
-        _ => return format_of(fourcc).map(|format| format.name()),
-    })
-}
-
-/// The four letters of a code; others than letters and digits as `.`.
-pub fn letters(fourcc: u32) -> String {
-    let letters = (fourcc & 0x7fff_ffff).to_le_bytes();
-    letters.iter().map(|b| if b.is_ascii_alphanumeric() { *b as char } else { '.' }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::{Orientation, Scene};
+    use crate::{
+        device::PassThrough,
+        media::{H264Profile, Orientation, Scene},
+    };
 
     fn wish(size: &str, fps: u32) -> CameraWish {
         CameraWish {
@@ -236,7 +264,7 @@ mod tests {
         let ntsc = Rates::Each(vec![FrameRate::new(60, 1), FrameRate::new(30000, 1001)]);
         assert_eq!(ntsc.nearest(FrameRate::new(30, 1)), FrameRate::new(30000, 1001));
         assert_eq!(Rates::Each(vec![]).nearest(FrameRate::new(30, 1)), FrameRate::new(30, 1));
-        assert!(choose(&[], &wish("640x480", 30)).is_none());
+        assert!(choose(&[], &wish("640x480", 30)).is_err());
     }
 
     #[test]
@@ -249,12 +277,39 @@ mod tests {
         assert_eq!(nearest_step(u32::MAX, u32::MAX - 1, u32::MAX, 1), u32::MAX);
     }
 
+    fn passing(alone: bool) -> CameraWish {
+        let gop = std::time::Duration::from_secs(2);
+        let pass = PassThrough { alone, bitrate: 2_000_000, gop, profile: H264Profile::Baseline };
+        CameraWish { pass_through: Some(pass), ..wish("1280x720", 30) }
+    }
+
     #[test]
-    fn codes_and_names_belong_together() {
-        assert_eq!(format_of(u32::from_le_bytes(*b"JPEG")), Some(PixelFormat::Mjpeg));
-        assert_eq!(config_name(u32::from_le_bytes(*b"YU12")), Some("yu12"));
-        assert_eq!(config_name(u32::from_le_bytes(*b"H264")), Some("h264"));
-        assert_eq!(config_name(u32::from_le_bytes(*b"BA81")), None);
-        assert_eq!(letters(u32::from_le_bytes(*b"pRA\xff")), "pRA.");
+    fn for_pass_through_h264_comes_before_mjpeg_unless_others_decode_the_pictures() {
+        let mut camera = usb_camera();
+        assert_eq!(chosen(&camera, &passing(true)).0, PixelFormat::Mjpeg);
+        camera.push(offer(PixelFormat::H264, "1920x1080", &[30]));
+        assert_eq!(chosen(&camera, &passing(true)), (PixelFormat::H264, "1920x1080".into(), "30".into()));
+        assert_eq!(chosen(&camera, &passing(false)).0, PixelFormat::Mjpeg);
+        let mjpeg = CameraWish { format: Some(PixelFormat::Mjpeg), ..passing(true) };
+        assert_eq!(chosen(&camera, &mjpeg).0, PixelFormat::Mjpeg);
+        let refused = |wish| choose(&camera, &wish).unwrap_err();
+        assert!(refused(CameraWish { format: Some(PixelFormat::H264), ..passing(false) }).contains("helps"));
+        assert!(refused(CameraWish { format: Some(PixelFormat::Yuyv), ..passing(true) }).contains("yuyv"));
+        let raw_alone = choose(&[offer(PixelFormat::Yuyv, "640x480", &[30])], &passing(true)).unwrap_err();
+        assert!(raw_alone.contains("h264, mjpeg through, and it gives yuyv;"), "{raw_alone}");
+    }
+
+    #[test]
+    fn h264_is_not_decoded_and_grey_is_the_last_choice() {
+        let h264 = offer(PixelFormat::H264, "640x480", &[30]);
+        let grey = offer(PixelFormat::Grey, "640x480", &[60]);
+        let slow = offer(PixelFormat::Mjpeg, "320x240", &[5]);
+        let offers = [h264.clone(), grey.clone(), slow];
+        assert_eq!(chosen(&offers, &wish("640x480", 60)).0, PixelFormat::Mjpeg);
+        let wished = |format| CameraWish { format: Some(format), ..wish("640x480", 60) };
+        assert_eq!(chosen(&offers, &wished(PixelFormat::Grey)).0, PixelFormat::Grey);
+        assert_eq!(chosen(&offers, &wished(PixelFormat::H264)).0, PixelFormat::Mjpeg);
+        assert_eq!(chosen(&[grey], &wish("640x480", 60)).0, PixelFormat::Grey);
+        assert!(choose(&[h264], &wish("640x480", 30)).unwrap_err().contains("copy"));
     }
 }

@@ -1,6 +1,6 @@
 //! Which video nodes there are, which of them are cameras, and which one a name means.
 
-use super::modes;
+use super::fourcc;
 use crate::{
     device::DeviceError,
     v4l2::{self as sys, BufferType, Descriptor},
@@ -17,6 +17,8 @@ pub struct Node {
     /// `/dev/videoN`.
     pub path: PathBuf,
     number: u32,
+    /// The kind of queue that its pictures come from.
+    pub queue: BufferType,
     /// The card's name; the node's path where it could not be opened.
     pub name: String,
     /// V4L2's `bus_info`, such as `usb-0000:01:00.0-1.2`; empty where unknown.
@@ -44,11 +46,16 @@ fn number_of(path: &Path) -> Option<u32> {
 impl Node {
     fn inspect(number: u32) -> Self {
         let path = PathBuf::from(format!("/dev/video{number}"));
-        let found = Descriptor::open(&path).and_then(|device| Ok((device.capability()?, formats(&device))));
+        let found = Descriptor::open(&path).and_then(|device| {
+            let capability = device.capability()?;
+            let queue = queue(effective(&capability));
+            Ok((capability, queue, formats(&device, queue)))
+        });
         let serial = usb_serial(number);
         match found {
-            Ok((capability, formats)) => Self {
+            Ok((capability, queue, formats)) => Self {
                 number,
+                queue,
                 name: sys::text(&capability.card),
                 bus: sys::text(&capability.bus_info),
                 serial,
@@ -57,7 +64,8 @@ impl Node {
             },
             Err(error) => {
                 let (name, bus) = (path.display().to_string(), String::new());
-                Self { number, name, bus, serial, objection: Some(refusal(error).to_owned()), path }
+                let objection = Some(refusal(error).to_owned());
+                Self { number, queue: BufferType::Capture, name, bus, serial, objection, path }
             }
         }
     }
@@ -90,9 +98,15 @@ fn effective(capability: &sys::v4l2_capability) -> u32 {
     if tells { capability.device_caps } else { capability.capabilities }
 }
 
+/// The queue that a node with these capabilities captures from.
+fn queue(capabilities: u32) -> BufferType {
+    let planes = capabilities & (sys::V4L2_CAP_VIDEO_CAPTURE | sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE);
+    if planes == sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE { BufferType::CapturePlanes } else { BufferType::Capture }
+}
+
 /// The codes of all formats of a node.
-pub fn formats(device: &Descriptor) -> Vec<u32> {
-    let listed = (0..256).map_while(|index| device.enumerated_format(BufferType::Capture, index).ok());
+pub fn formats(device: &Descriptor, queue: BufferType) -> Vec<u32> {
+    let listed = (0..256).map_while(|index| device.enumerated_format(queue, index).ok());
     // Formats that libv4l converts to are not the camera's.
     listed.filter(|f| f.flags & sys::V4L2_FMT_FLAG_EMULATED == 0).map(|f| f.pixelformat).collect()
 }
@@ -114,11 +128,11 @@ fn objection(driver: &str, capabilities: u32, formats: &[u32]) -> Option<String>
         "a converter or codec, which takes pictures from memory"
     } else if has(V4L2_CAP_IO_MC) {
         "one stage of a media pipeline that has to be set up by another program"
-    } else if has(V4L2_CAP_VIDEO_CAPTURE) && !has(V4L2_CAP_STREAMING) {
+    } else if has(V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE) && !has(V4L2_CAP_STREAMING) {
         "its driver cannot stream into memory"
-    } else if has(V4L2_CAP_VIDEO_CAPTURE) {
-        let readable = formats.iter().any(|fourcc| modes::format_of(*fourcc).is_some());
-        let names: Vec<String> = formats.iter().map(|fourcc| modes::letters(*fourcc)).collect();
+    } else if has(V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE) {
+        let readable = formats.iter().any(|fourcc| fourcc::format_of(*fourcc).is_some());
+        let names: Vec<String> = formats.iter().map(|fourcc| fourcc::letters(*fourcc)).collect();
         return match (readable, names.is_empty()) {
             (true, _) => None,
             (false, true) => Some("it has no picture format".to_owned()),
@@ -126,8 +140,6 @@ fn objection(driver: &str, capabilities: u32, formats: &[u32]) -> Option<String>
         };
     } else if has(V4L2_CAP_META_CAPTURE) {
         "data about a camera's pictures, not the pictures"
-    } else if has(V4L2_CAP_VIDEO_CAPTURE_MPLANE) {
-        "it gives its pictures in several memory planes, which this version does not read"
     } else if has(V4L2_CAP_VIDEO_OUTPUT | V4L2_CAP_VIDEO_OUTPUT_MPLANE | V4L2_CAP_VIDEO_OUTPUT_OVERLAY) {
         "an output, which shows pictures rather than taking them"
     } else {
@@ -204,7 +216,8 @@ mod tests {
 
     fn node(number: u32, name: &str, bus: &str, serial: Option<&str>) -> Node {
         let path = PathBuf::from(format!("/dev/video{number}"));
-        Node { path, number, name: name.into(), bus: bus.into(), serial: serial.map(str::to_owned), objection: None }
+        let (name, bus, serial) = (name.into(), bus.into(), serial.map(str::to_owned));
+        Node { path, number, queue: BufferType::Capture, name, bus, serial, objection: None }
     }
 
     /// Two webcams of one kind, a metadata node beside the first, and a stereo camera with two nodes on one bus path.
@@ -257,6 +270,9 @@ mod tests {
         let yuyv = [u32::from_le_bytes(*b"YUYV")];
         let camera = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
         assert_eq!(objection("uvcvideo", camera, &yuyv), None);
+        let planes = V4L2_CAP_VIDEO_CAPTURE_MPLANE | V4L2_CAP_STREAMING;
+        assert_eq!(objection("other", planes, &[u32::from_le_bytes(*b"NM12")]), None);
+        assert_eq!([queue(camera), queue(planes)], [BufferType::Capture, BufferType::CapturePlanes]);
         for (driver, capabilities, formats, reason) in [
             ("uvcvideo", V4L2_CAP_META_CAPTURE | V4L2_CAP_STREAMING, &yuyv[..], "data about"),
             ("bcm2835-codec", V4L2_CAP_VIDEO_M2M_MPLANE, &yuyv, "encoder"),
@@ -270,7 +286,7 @@ mod tests {
             ("vivid", V4L2_CAP_VIDEO_OUTPUT, &yuyv, "an output"),
             ("vivid", V4L2_CAP_VBI_CAPTURE, &yuyv, "does not capture video"),
             ("other", V4L2_CAP_VIDEO_CAPTURE, &yuyv, "cannot stream"),
-            ("other", V4L2_CAP_VIDEO_CAPTURE_MPLANE | V4L2_CAP_STREAMING, &yuyv, "several memory planes"),
+            ("other", V4L2_CAP_VIDEO_CAPTURE_MPLANE, &yuyv, "cannot stream"),
             ("other", camera, &[u32::from_le_bytes(*b"BA81")], "does not read: BA81"),
             ("other", camera, &[], "no picture format"),
         ] {

@@ -1,6 +1,7 @@
 //! Asks a camera what it offers: formats, sizes, rates. Drivers that know only some of these questions are no error.
 
 use super::{
+    fourcc,
     modes::{self, Offer, Rates},
     node,
 };
@@ -20,10 +21,10 @@ enum Sizes {
 }
 
 /// What the camera has in formats that Eyrie reads; of a range of sizes the one nearest to `wish`.
-pub fn near(device: &Descriptor, wish: Size) -> Vec<Offer> {
+pub fn near(device: &Descriptor, queue: BufferType, wish: Size) -> Vec<Offer> {
     let mut offers = Vec::new();
-    for fourcc in node::formats(device) {
-        let Some(format) = modes::format_of(fourcc) else { continue };
+    for fourcc in node::formats(device, queue) {
+        let Some(format) = fourcc::format_of(fourcc) else { continue };
         let sizes = match sizes(device, fourcc) {
             Sizes::Each(sizes) => sizes,
             Sizes::Stepwise(range) => vec![Size::new(
@@ -33,7 +34,7 @@ pub fn near(device: &Descriptor, wish: Size) -> Vec<Offer> {
             // The driver says what it would make of the wish; one that cannot say that either is given the wish.
             Sizes::Unknown => vec![
                 device
-                    .try_format(BufferType::Capture, &PictureFormat::new(fourcc, (wish.width, wish.height)))
+                    .try_format(queue, &PictureFormat::new(fourcc, (wish.width, wish.height)))
                     .map_or(wish, |tried| Size::new(tried.width, tried.height)),
             ],
         };
@@ -48,11 +49,11 @@ pub fn near(device: &Descriptor, wish: Size) -> Vec<Offer> {
 }
 
 /// Everything in formats that a config can name, for a person: each format, size and rate; of ranges both ends. A rate
-/// is None where the driver does not tell.
-pub fn all(device: &Descriptor) -> Vec<(&'static str, Size, Option<FrameRate>)> {
+/// is None where the driver does not tell. What it has in several layouts of one format is there once.
+pub fn all(device: &Descriptor, queue: BufferType) -> Vec<(&'static str, Size, Option<FrameRate>)> {
     let mut found = Vec::new();
-    for fourcc in node::formats(device) {
-        let Some(name) = modes::config_name(fourcc) else { continue };
+    for fourcc in node::formats(device, queue) {
+        let Some(format) = fourcc::format_of(fourcc) else { continue };
         let sizes = match sizes(device, fourcc) {
             Sizes::Each(sizes) => sizes,
             Sizes::Stepwise(range) => {
@@ -66,7 +67,11 @@ pub fn all(device: &Descriptor) -> Vec<(&'static str, Size, Option<FrameRate>)> 
                 Rates::Between(low, high) => vec![Some(low), Some(high)],
                 Rates::Unknown => vec![None],
             };
-            found.extend(rates.into_iter().map(|fps| (name, size, fps)));
+            for mode in rates.into_iter().map(|fps| (format.name(), size, fps)) {
+                if !found.contains(&mode) {
+                    found.push(mode);
+                }
+            }
         }
     }
     found

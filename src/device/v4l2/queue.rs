@@ -3,12 +3,13 @@
 
 use crate::{
     media::FrameBuffer,
-    v4l2::{BufferType, Dequeued, Descriptor, Filled, Mapping, Memory, MemoryPlane, Ready},
+    v4l2::{BufferType, Dequeued, Descriptor, Filled, MOST_PLANES, Mapping, Memory, MemoryPlane, Ready, Used},
 };
-use nix::errno::Errno;
+use nix::{errno::Errno, poll::PollFlags};
 use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -16,64 +17,82 @@ use std::{
 
 /// Two encoders may hold one each while another waits for either; the driver needs two to go on filling.
 const BUFFERS: u32 = 6;
-const CAPTURE: BufferType = BufferType::Capture;
-
-/// A buffer to be filled.
-fn empty(index: u32) -> Filled<'static> {
-    const ONE: &[MemoryPlane] = &[MemoryPlane { used: 0, length: 0, offset: 0, fd: -1 }];
-    Filled { index, memory: Memory::Mapped, planes: ONE, stamp: (0, 0) }
-}
 
 /// A started stream of buffers. Dropping it stops the camera; frames still held stay readable.
 pub struct Queue {
     shared: Arc<Shared>,
 }
 
-/// The mappings go before the descriptor, whose close is to be the last use of the device.
+/// The buffers go before the descriptor, whose close is to be the last use of the device.
 struct Shared {
-    mappings: Vec<Mapping>,
+    buffers: Vec<Vec<Piece>>,
+    of: BufferType,
     device: Descriptor,
     stopped: AtomicBool,
+}
+
+/// One piece of memory of a buffer.
+struct Piece {
+    mapping: Mapping,
+    /// The same as a DMA-BUF, made when first asked for; None where the driver makes none.
+    exported: OnceLock<Option<OwnedFd>>,
 }
 
 /// A filled buffer that is out of the driver's hands; back in them when dropped.
 pub struct Held {
     shared: Arc<Shared>,
     index: u32,
-    /// How many bytes of it are the picture.
-    length: usize,
+    used: [Used; MOST_PLANES],
+    /// Its memory begins where the picture does, else where the buffer does.
+    exact: bool,
+}
+
+impl Shared {
+    /// Gives a buffer to the driver, to be filled.
+    fn queue(&self, index: u32) -> Result<(), Errno> {
+        const EMPTY: MemoryPlane = MemoryPlane { used: 0, length: 0, offset: 0, fd: -1 };
+        let planes = &[EMPTY; MOST_PLANES][..self.buffers[index as usize].len().min(MOST_PLANES)];
+        self.device.queue(self.of, &Filled { index, memory: Memory::Mapped, planes, stamp: (0, 0) })
+    }
 }
 
 impl Queue {
     /// Asks for buffers, maps and queues them, and starts the camera.
-    pub fn start(device: Descriptor) -> Result<Self, Errno> {
-        let count = device.request_buffers(CAPTURE, Memory::Mapped, BUFFERS)?;
-        let mappings = (0..count)
-            .map(|index| device.map(CAPTURE, index, false))
-            .collect::<Result<Vec<_>, _>>()?
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>();
-        if mappings.len() < 2 {
+    pub fn start(device: Descriptor, of: BufferType) -> Result<Self, Errno> {
+        let count = device.request_buffers(of, Memory::Mapped, BUFFERS)?;
+        let pieces = |mappings: Vec<Mapping>| {
+            mappings.into_iter().map(|mapping| Piece { mapping, exported: OnceLock::new() }).collect()
+        };
+        let buffers =
+            (0..count).map(|index| device.map(of, index, false).map(pieces)).collect::<Result<Vec<_>, _>>()?;
+        if buffers.len() < 2 {
             return Err(Errno::ENOMEM);
         }
-        let queue = Self { shared: Arc::new(Shared { mappings, device, stopped: AtomicBool::new(false) }) };
+        let queue = Self { shared: Arc::new(Shared { buffers, of, device, stopped: AtomicBool::new(false) }) };
         for index in 0..count {
-            queue.shared.device.queue(CAPTURE, &empty(index))?;
+            queue.shared.queue(index)?;
         }
-        queue.shared.device.stream(CAPTURE, true)?;
+        queue.shared.device.stream(of, true)?;
         Ok(queue)
     }
 
-    pub fn wait(&self, timeout: Duration) -> Result<Ready, Errno> {
-        self.shared.device.wait(timeout)
+    pub fn device(&self) -> &Descriptor {
+        &self.shared.device
     }
 
-    /// The oldest filled buffer, None while there is none.
-    pub fn dequeue(&self) -> Result<Option<(Dequeued, Held)>, Errno> {
-        let Some(done) = self.shared.device.dequeue(CAPTURE, Memory::Mapped)? else { return Ok(None) };
-        let mapping = self.shared.mappings.get(done.index as usize).ok_or(Errno::EPROTO)?;
-        let held = Held { shared: self.shared.clone(), index: done.index, length: done.used().min(mapping.len()) };
+    /// Waits for a filled buffer or an event.
+    pub fn wait(&self, timeout: Duration) -> Result<Ready, Errno> {
+        self.shared.device.wait_for(PollFlags::POLLIN | PollFlags::POLLPRI, timeout)
+    }
+
+    /// The oldest filled buffer, None while there is none. Where it is `exact`, its memory holds the picture's bytes and
+    /// no others.
+    pub fn dequeue(&self, exact: bool) -> Result<Option<(Dequeued, Held)>, Errno> {
+        let Some(done) = self.shared.device.dequeue(self.shared.of, Memory::Mapped)? else { return Ok(None) };
+        if done.index as usize >= self.shared.buffers.len() {
+            return Err(Errno::EPROTO);
+        }
+        let held = Held { shared: self.shared.clone(), index: done.index, used: done.planes, exact };
         Ok(Some((done, held)))
     }
 }
@@ -83,35 +102,50 @@ impl Drop for Queue {
         self.shared.stopped.store(true, Ordering::Release);
         // Held frames keep their mappings, and these the open file. Giving the buffers back lets the camera be opened
         // again before the last frame is dropped. A device that went away answers both with an error.
-        let _ = self.shared.device.stream(CAPTURE, false);
-        let _ = self.shared.device.request_buffers(CAPTURE, Memory::Mapped, 0);
+        let _ = self.shared.device.stream(self.shared.of, false);
+        let _ = self.shared.device.request_buffers(self.shared.of, Memory::Mapped, 0);
     }
 }
 
 impl Held {
-    pub fn len(&self) -> usize {
-        self.length
+    /// How long each piece of its memory is.
+    pub fn lengths(&self) -> impl Iterator<Item = usize> {
+        self.pieces().iter().map(|piece| piece.mapping.len())
+    }
+
+    fn pieces(&self) -> &[Piece] {
+        &self.shared.buffers[self.index as usize]
     }
 }
 
 impl FrameBuffer for Held {
     fn memory(&self, number: usize) -> &[u8] {
-        if number > 0 {
-            return &[];
+        let (Some(piece), Some(used)) = (self.pieces().get(number), self.used.get(number)) else { return &[] };
+        let bytes = piece.mapping.bytes();
+        let start = if self.exact { used.offset } else { 0 };
+        bytes.get(start..used.end.min(bytes.len())).unwrap_or_default()
+    }
+
+    fn dma(&self, number: usize) -> Option<BorrowedFd<'_>> {
+        if self.exact || self.shared.stopped.load(Ordering::Acquire) {
+            return None;
         }
-        &self.shared.mappings[self.index as usize].bytes()[..self.length]
+        let exported = self.pieces().get(number)?.exported.get_or_init(|| {
+            let made = self.shared.device.export(self.shared.of, self.index, number as u32);
+            made.inspect_err(|error| tracing::debug!("its buffers are not shared with other drivers: {error}")).ok()
+        });
+        exported.as_ref().map(AsFd::as_fd)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let Shared { device, stopped, .. } = &*self.shared;
-        if stopped.load(Ordering::Acquire) {
+        if self.shared.stopped.load(Ordering::Acquire) {
             return;
         }
         // A driver that refuses a buffer once takes it the second time; one that refuses it then as well has failed,
         // which the next dequeue tells.
-        if device.queue(CAPTURE, &empty(self.index)).is_err() && device.queue(CAPTURE, &empty(self.index)).is_err() {
+        if self.shared.queue(self.index).is_err() && self.shared.queue(self.index).is_err() {
             tracing::debug!("buffer {} was not taken back", self.index);
         }
     }
