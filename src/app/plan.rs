@@ -5,7 +5,7 @@ use crate::{
     config::{CameraConfig, Config, MicrophoneConfig, Start, StreamConfig},
     device::{CameraWish, MicrophoneWish},
     media::AudioFormat,
-    stream::VideoSettings,
+    stream::{Loudness, VideoSettings},
 };
 use std::collections::BTreeMap;
 
@@ -13,9 +13,16 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     pub cameras: BTreeMap<String, CameraWish>,
-    pub microphones: BTreeMap<String, MicrophoneWish>,
+    pub microphones: BTreeMap<String, MicrophonePlan>,
     /// In the order of the config.
     pub streams: Vec<StreamPlan>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct MicrophonePlan {
+    pub wish: MicrophoneWish,
+    /// Can change under listeners.
+    pub loudness: Loudness,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +45,8 @@ pub struct VideoPlan {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AudioPlan {
     pub microphone: String,
+    /// Rate and channels that it gives.
+    pub input: (u32, u16),
     pub format: AudioFormat,
     /// The largest RTP packet in bytes.
     pub packet_size: usize,
@@ -72,15 +81,15 @@ impl Plan {
         let microphones = audios.filter_map(|audio| config.microphone(&audio.microphone));
         Self {
             cameras: cameras.map(|camera| (camera.name.clone(), camera_wish(camera))).collect(),
-            microphones: microphones.map(|one| (one.name.clone(), microphone_wish(one))).collect(),
+            microphones: microphones.map(|one| (one.name.clone(), microphone_plan(one))).collect(),
             streams,
         }
     }
 
     /// What has to change so that `next` runs instead. Touches only what differs.
     pub fn diff(&self, next: &Self) -> Change {
-        let kept_cameras: Vec<_> = kept(&self.cameras, &next.cameras);
-        let kept_microphones: Vec<_> = kept(&self.microphones, &next.microphones);
+        let kept_cameras: Vec<_> = kept(&self.cameras, &next.cameras, |wish| wish);
+        let kept_microphones: Vec<_> = kept(&self.microphones, &next.microphones, |plan| &plan.wish);
         let sources_stay = |stream: &StreamPlan| {
             stream.video.as_ref().is_none_or(|video| kept_cameras.contains(&video.camera))
                 && stream.audio.as_ref().is_none_or(|audio| kept_microphones.contains(&audio.microphone))
@@ -107,8 +116,14 @@ impl StreamPlan {
     }
 }
 
-fn kept<T: PartialEq>(before: &BTreeMap<String, T>, next: &BTreeMap<String, T>) -> Vec<String> {
-    next.iter().filter(|(name, wish)| before.get(*name) == Some(wish)).map(|(name, _)| name.clone()).collect()
+/// Those of `next` whose `essence` is that of before.
+fn kept<T, E: PartialEq>(
+    before: &BTreeMap<String, T>,
+    next: &BTreeMap<String, T>,
+    essence: impl Fn(&T) -> &E,
+) -> Vec<String> {
+    let same = |(name, plan): &(&String, &T)| before.get(*name).is_some_and(|before| essence(before) == essence(plan));
+    next.iter().filter(same).map(|(name, _)| name.clone()).collect()
 }
 
 fn camera_wish(camera: &CameraConfig) -> CameraWish {
@@ -125,13 +140,15 @@ fn camera_wish(camera: &CameraConfig) -> CameraWish {
     }
 }
 
-fn microphone_wish(microphone: &MicrophoneConfig) -> MicrophoneWish {
-    MicrophoneWish {
+fn microphone_plan(microphone: &MicrophoneConfig) -> MicrophonePlan {
+    let wish = MicrophoneWish {
         device: microphone.device.clone(),
         rate: microphone.rate,
         channels: microphone.channels,
+        map: microphone.map.clone(),
         tone: microphone.tone,
-    }
+    };
+    MicrophonePlan { wish, loudness: Loudness { gain: microphone.gain, mute: microphone.mute } }
 }
 
 fn stream_plan(config: &Config, stream: &StreamConfig) -> StreamPlan {
@@ -156,7 +173,8 @@ fn stream_plan(config: &Config, stream: &StreamConfig) -> StreamPlan {
     let audio = stream.audio.as_ref().and_then(|audio| {
         let microphone = config.microphone(&audio.from)?;
         let format = AudioEncoder::format_for(audio.codec, microphone.rate, microphone.channels);
-        Some(AudioPlan { microphone: audio.from.clone(), format, packet_size })
+        let input = (microphone.rate, microphone.channels);
+        Some(AudioPlan { microphone: audio.from.clone(), input, format, packet_size })
     });
     StreamPlan {
         name: stream.name.clone(),
@@ -213,8 +231,17 @@ mod tests {
         let change = plan(TWO).diff(&plan(&other_camera));
         assert_eq!(change.streams, [StreamChange::Keep, StreamChange::Make]);
         assert_eq!(change.kept_cameras, ["front"]);
-        let louder = TWO.replace("[microphone.desk]", "[microphone.desk]\nrate = 16000");
-        assert_eq!(plan(TWO).diff(&plan(&louder)).streams, [StreamChange::Make, StreamChange::Keep]);
+        let slower = TWO.replace("[microphone.desk]", "[microphone.desk]\nrate = 16000");
+        assert_eq!(plan(TWO).diff(&plan(&slower)).streams, [StreamChange::Make, StreamChange::Keep]);
+    }
+
+    #[test]
+    fn gain_and_mute_drop_no_listener() {
+        let louder = TWO.replace("[microphone.desk]", "[microphone.desk]\ngain = '6dB'\nmute = true");
+        let change = plan(TWO).diff(&plan(&louder));
+        assert_eq!(change.streams, [StreamChange::Keep, StreamChange::Keep]);
+        assert_eq!(change.kept_microphones, ["desk"]);
+        assert_eq!(plan(&louder).microphones["desk"].loudness, Loudness { gain: 6.0, mute: true });
     }
 
     #[test]

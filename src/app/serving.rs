@@ -51,7 +51,7 @@ impl Serving {
     /// Does all of a change that can fail.
     ///
     /// # Errors
-    /// The system gives no thread; all is as before.
+    /// The system gives no thread, or sound cannot be coded so; all is as before.
     pub fn stage(&self, plan: Plan) -> io::Result<Staged> {
         let change = self.plan.diff(&plan);
         let mut cameras = BTreeMap::new();
@@ -61,9 +61,9 @@ impl Serving {
                 .insert(name.clone(), kept.map_or_else(|| CameraSource::start(wish.clone()), |kept| Ok(kept.clone()))?);
         }
         let mut microphones = BTreeMap::new();
-        for (name, wish) in &plan.microphones {
+        for (name, microphone) in &plan.microphones {
             let kept = self.microphones.get(name).filter(|_| change.kept_microphones.contains(name));
-            let started = || MicrophoneSource::start(name, wish.clone());
+            let started = || MicrophoneSource::start(name, microphone.wish.clone(), microphone.loudness);
             microphones.insert(name.clone(), kept.map_or_else(started, |kept| Ok(kept.clone()))?);
         }
         let new = plan.streams.iter().zip(&change.streams).filter(|(_, change)| **change == StreamChange::Make);
@@ -85,7 +85,8 @@ impl Serving {
             .map(|video| VideoEncoder::start(hub.clone(), cameras[&video.camera].clone(), video.settings.clone()));
         let encoder = encoder.transpose()?;
         if let Some(audio) = &plan.audio {
-            let output = SoundOutput::new(hub.clone(), audio.format.clone(), audio.packet_size);
+            let output = SoundOutput::new(hub.clone(), &audio.format, audio.input, audio.packet_size);
+            let output = output.map_err(|error| io::Error::other(format!("stream {}: {error}", plan.name)))?;
             microphones[&audio.microphone].add(output);
         }
         let permanent = (!plan.on_demand).then(|| hub.demand().watch());
@@ -118,6 +119,9 @@ impl Serving {
         }
         self.cameras = staged.cameras;
         self.microphones = staged.microphones;
+        for (name, microphone) in &self.microphones {
+            microphone.set_loudness(staged.plan.microphones[name].loudness);
+        }
         self.plan = staged.plan;
     }
 

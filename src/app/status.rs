@@ -2,7 +2,7 @@
 
 use super::serving::{Running, Serving};
 use crate::{
-    health::status::{Clock, DeviceStatus, NetworkStatus, State, Status, StreamStatus, ViewerStatus},
+    health::status::{Clock, DeviceStatus, MicrophoneStatus, NetworkStatus, State, Status, StreamStatus, ViewerStatus},
     media::TrackFormat,
     net,
     stream::{CameraSource, SourceState},
@@ -16,13 +16,24 @@ pub async fn status(serving: &Serving, started: MonoTime) -> Status {
     let cameras = serving.cameras.iter().map(|(name, camera)| {
         let (state, reason) = camera_state(camera, now);
         let (drops, reopened) = (Some(camera.dropped()), Some(camera.reopened()));
-        DeviceStatus { name: name.clone(), state, reason, drops, silence_ms: None, reopened }
+        DeviceStatus { name: name.clone(), state, reason, drops, reopened }
     });
     let microphones = serving.microphones.iter().map(|(name, microphone)| {
         let (state, reason) = told(microphone.state());
-        let (drops, reopened) = (Some(microphone.overruns()), Some(microphone.reopened()));
-        let silence_ms = Some(microphone.silence_ms());
-        DeviceStatus { name: name.clone(), state, reason, drops, silence_ms, reopened }
+        let (health, loudness) = (microphone.health(), microphone.loudness());
+        MicrophoneStatus {
+            name: name.clone(),
+            state,
+            reason,
+            drops: Some(health.overruns),
+            silence_ms: Some(health.silence.as_millis() as u64),
+            reopened: Some(microphone.reopened()),
+            drift_ppm: health.drift_ppm.map(tenths),
+            gain_db: tenths(loudness.gain),
+            muted: loudness.mute,
+            peak_dbfs: health.level.map(|level| tenths(level.peak.into())),
+            rms_dbfs: health.level.map(|level| tenths(level.rms.into())),
+        }
     });
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -37,6 +48,10 @@ pub async fn status(serving: &Serving, started: MonoTime) -> Status {
             stray_datagrams: worker.strangers,
         },
     }
+}
+
+fn tenths(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
 }
 
 fn stream(running: &Running, serving: &Serving, viewers: &[net::ViewerStatus], now: MonoTime) -> StreamStatus {

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::health::{
     control::{Command, Response},
-    status::{self, Clock, DeviceStatus},
+    status::{self, Clock, DeviceStatus, MicrophoneStatus},
 };
 use std::process::ExitCode;
 
@@ -74,22 +74,38 @@ fn readable(status: &status::Status) -> String {
         text += "\n";
         text += &table(headings, &viewers);
     }
-    for (heading, devices) in [("CAMERA", &status.cameras), ("MICROPHONE", &status.microphones)] {
-        if !devices.is_empty() {
-            text += "\n";
-            text += &table(
-                [heading, "STATE", "DROPS", "REOPENED", "REASON"],
-                &devices.iter().map(device_row).collect::<Vec<_>>(),
-            );
-        }
+    if !status.cameras.is_empty() {
+        let rows = status.cameras.iter().map(camera_row).collect::<Vec<_>>();
+        text += "\n";
+        text += &table(["CAMERA", "STATE", "DROPS", "REOPENED", "REASON"], &rows);
+    }
+    if !status.microphones.is_empty() {
+        let headings = ["MICROPHONE", "STATE", "PEAK", "RMS", "GAIN", "DRIFT", "DROPS", "REOPENED", "REASON"];
+        text += "\n";
+        text += &table(headings, &status.microphones.iter().map(microphone_row).collect::<Vec<_>>());
     }
     text
 }
 
-fn device_row(device: &DeviceStatus) -> [String; 5] {
+fn camera_row(device: &DeviceStatus) -> [String; 5] {
     [
         device.name.clone(),
         device.state.as_str().to_owned(),
+        or_dash(device.drops),
+        or_dash(device.reopened),
+        device.reason.clone().unwrap_or_default(),
+    ]
+}
+
+fn microphone_row(device: &MicrophoneStatus) -> [String; 9] {
+    let level = |level: Option<f64>| or_dash(level.map(|level| format!("{level:.1} dB")));
+    [
+        device.name.clone(),
+        device.state.as_str().to_owned(),
+        level(device.peak_dbfs),
+        level(device.rms_dbfs),
+        if device.muted { "muted".to_owned() } else { format!("{:+.1} dB", device.gain_db) },
+        or_dash(device.drift_ppm.map(|ppm| format!("{ppm:+.0} ppm"))),
         or_dash(device.drops),
         or_dash(device.reopened),
         device.reason.clone().unwrap_or_default(),
@@ -168,10 +184,21 @@ mod tests {
                 state: State::NoSignal,
                 reason: Some("no device `x`; none is there".into()),
                 drops: Some(3),
-                silence_ms: None,
                 reopened: None,
             }],
-            microphones: vec![],
+            microphones: vec![MicrophoneStatus {
+                name: "desk".into(),
+                state: State::Live,
+                reason: None,
+                drops: Some(0),
+                silence_ms: Some(0),
+                reopened: Some(1),
+                drift_ppm: Some(-31.4),
+                gain_db: 6.0,
+                muted: false,
+                peak_dbfs: Some(-6.0),
+                rms_dbfs: Some(-9.0),
+            }],
             network: status::NetworkStatus::default(),
         };
         assert_eq!(
@@ -188,6 +215,9 @@ VIEWER            STREAM  TRANSPORT  USER  TIME   SENT     DROPPED  LOST  JITTER
 
 CAMERA  STATE      DROPS  REOPENED  REASON
 front   no-signal  3      -         no device `x`; none is there
+
+MICROPHONE  STATE  PEAK     RMS      GAIN     DRIFT    DROPS  REOPENED  REASON
+desk        live   -6.0 dB  -9.0 dB  +6.0 dB  -31 ppm  0      1
 "
         );
         assert_eq!(show_seconds(200_000), "2d 7h");

@@ -189,11 +189,20 @@ fn microphone(name: &Spanned<String>, mut s: Section<'_, '_>) -> MicrophoneConfi
     let microphone = MicrophoneConfig {
         rate: s.or("rate", whole(8000..=192_000), default.rate),
         channels: s.or("channels", whole(1..=8), default.channels),
-        gain: s.not_yet("gain", forms::decibels(), default.gain, "\"0dB\""),
-        mute: s.not_yet("mute", forms::boolean(), default.mute, "false"),
+        map: s.list("map", whole(1..=32)).unwrap_or_default().into_iter().map(Spanned::into_inner).collect(),
+        gain: s.or("gain", forms::decibels(), default.gain),
+        mute: s.or("mute", forms::boolean(), default.mute),
         tone: tone.unwrap_or_default(),
         ..default
     };
+    if !microphone.map.is_empty() && microphone.map.len() != usize::from(microphone.channels) {
+        let wrong = format!("{} channels are named, `channels` is {}", microphone.map.len(), microphone.channels);
+        s.refuse_key(
+            "map",
+            wrong,
+            "one of the card's channels for each of `channels`, such as [2] for the second alone",
+        );
+    }
     s.finish();
     microphone
 }
@@ -269,14 +278,19 @@ fn video(mut s: Section<'_, '_>, cameras: &[CameraConfig]) -> Option<VideoConfig
 }
 
 fn audio(mut s: Section<'_, '_>, microphones: &[MicrophoneConfig]) -> Option<AudioConfig> {
-    const CODECS: &[(&str, AudioCodec)] =
-        &[("pcmu", AudioCodec::Pcmu), ("pcma", AudioCodec::Pcma), ("l16", AudioCodec::L16), ("opus", AudioCodec::Opus)];
+    const CODECS: &[(&str, AudioCodec)] = &[
+        ("pcmu", AudioCodec::Pcmu),
+        ("pcma", AudioCodec::Pcma),
+        ("l16", AudioCodec::L16),
+        ("opus", AudioCodec::Opus),
+        ("aac", AudioCodec::Aac),
+    ];
     let names: Vec<_> = microphones.iter().map(|microphone| microphone.name.as_str()).collect();
     let default = AudioConfig::new(from(&mut s, "microphone", &names).unwrap_or_default());
-    let audio = AudioConfig { codec: s.or("codec", forms::choice(CODECS, &["aac"]), default.codec), ..default };
+    let audio = AudioConfig { codec: s.or("codec", forms::choice(CODECS, &[]), default.codec), ..default };
     let channels =
         microphones.iter().find(|microphone| microphone.name == audio.from).map_or(1, |found| found.channels);
-    if channels > 2 && matches!(audio.codec, AudioCodec::L16 | AudioCodec::Opus) {
+    if channels > 2 && matches!(audio.codec, AudioCodec::L16 | AudioCodec::Opus | AudioCodec::Aac) {
         let wrong = format!("this codec carries one or two channels, the microphone has {channels}");
         s.refuse_key("codec", wrong, format!("channels = 2 in [microphone.{}], or \"pcmu\"", audio.from));
     }

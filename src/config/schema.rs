@@ -180,6 +180,8 @@ pub struct MicrophoneConfig {
     /// Frames per second.
     pub rate: u32,
     pub channels: u16,
+    /// Which of the card's channels these are, counted from 1; empty: all of them, mixed.
+    pub map: Vec<u16>,
     /// In dB.
     pub gain: f64,
     pub mute: bool,
@@ -195,6 +197,7 @@ impl MicrophoneConfig {
             device: device.into(),
             rate: 48_000,
             channels: 1,
+            map: vec![],
             gain: 0.0,
             mute: false,
             tone: Tone::Beep,

@@ -51,15 +51,15 @@ pub trait Microphone: Send {
     /// Frames per second, and channels, that [`Microphone::next`] will give.
     fn mode(&self) -> MicrophoneMode;
 
-    /// The next block of some 10 to 20 ms. Blocks follow each other without a gap: what an overrun lost is replaced by
-    /// silence of exactly its length.
+    /// The next block of some 10 to 20 ms. The samples of blocks follow each other without a gap, but where frames were
+    /// lost, as the block after them says; their stamps waver.
     ///
     /// # Errors
     /// [`DeviceError::Stalled`] when none came within `patience`; any other ends the device.
     fn next(&mut self, patience: Duration) -> Result<SampleBlock, DeviceError>;
 
-    /// How many overruns there were, and how many frames of silence stand for them.
-    fn overruns(&self) -> (u64, u64);
+    /// How often frames were lost.
+    fn overruns(&self) -> u64;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,6 +167,15 @@ pub struct MicrophoneWish {
     pub device: String,
     pub rate: u32,
     pub channels: u16,
+    /// Which of the device's channels these are, counted from 1; empty: all of them, mixed.
+    pub map: Vec<u16>,
     /// Only for `test`.
     pub tone: Tone,
+}
+
+impl MicrophoneWish {
+    /// How many channels the device should have.
+    pub fn device_channels(&self) -> u16 {
+        self.map.iter().copied().max().unwrap_or(self.channels).max(1)
+    }
 }

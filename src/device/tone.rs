@@ -13,7 +13,7 @@ use std::{f64::consts::TAU, ops::RangeInclusive, time::Duration};
 
 const HERTZ: u64 = 1000;
 /// -6 dBFS.
-const AMPLITUDE: f64 = 32_767.0 * 0.501_187;
+const AMPLITUDE: f64 = 0.501_187;
 const RATES: RangeInclusive<u32> = 8_000..=96_000;
 const NANOS: u64 = 1_000_000_000;
 /// Whoever comes back later than this was suspended; what he missed is left out.
@@ -36,7 +36,7 @@ impl TestTone {
         Self {
             mode: MicrophoneMode {
                 rate: wish.rate.clamp(*RATES.start(), *RATES.end()),
-                channels: wish.channels.clamp(1, 2),
+                channels: wish.device_channels().clamp(1, 2),
             },
             tone: wish.tone,
             start: MonoTime::now(),
@@ -63,7 +63,8 @@ impl Microphone for TestTone {
         let frames = u64::from(rate / 100);
         let now = MonoTime::now();
         let mut due = self.instant(self.next + frames);
-        if now - due > SUSPENDED {
+        let after_loss = now - due > SUSPENDED;
+        if after_loss {
             self.jumps += 1;
             (self.start, self.next) = (now, 0);
             due = self.instant(frames);
@@ -84,27 +85,27 @@ impl Microphone for TestTone {
             samples.extend(std::iter::repeat_n(value, usize::from(channels)));
         }
         self.next += frames;
-        Ok(SampleBlock { samples, channels, rate, stamp })
+        Ok(SampleBlock { samples, channels, rate, stamp, after_loss })
     }
 
-    fn overruns(&self) -> (u64, u64) {
-        (self.jumps, 0)
+    fn overruns(&self) -> u64 {
+        self.jumps
     }
 }
 
 /// The sample taken at `wall`: a sine that begins with phase 0 at each mark, silence between them.
-fn beep(wall: WallTime) -> i16 {
+fn beep(wall: WallTime) -> f32 {
     // Marks begin at whole seconds, so the phase of a tone of whole hertz is that of the second.
-    if marked(wall) { sine((wall.as_nanos() % NANOS) as f64 / NANOS as f64) } else { 0 }
+    if marked(wall) { sine((wall.as_nanos() % NANOS) as f64 / NANOS as f64) } else { 0.0 }
 }
 
 /// Sample `n`. By its number and not by the wall clock, whose corrections would click.
-fn continuous(n: u64, rate: u32) -> i16 {
+fn continuous(n: u64, rate: u32) -> f32 {
     sine((n % u64::from(rate)) as f64 / f64::from(rate))
 }
 
-fn sine(seconds: f64) -> i16 {
-    ((seconds * HERTZ as f64 * TAU).sin() * AMPLITUDE).round() as i16
+fn sine(seconds: f64) -> f32 {
+    ((seconds * HERTZ as f64 * TAU).sin() * AMPLITUDE) as f32
 }
 
 #[cfg(test)]
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     fn wish(rate: u32, channels: u16, tone: Tone) -> MicrophoneWish {
-        MicrophoneWish { device: "test".into(), rate, channels, tone }
+        MicrophoneWish { device: "test".into(), rate, channels, map: vec![], tone }
     }
 
     #[test]
@@ -144,16 +145,17 @@ mod tests {
         let before = MonoTime::now();
         let third = microphone.next(Duration::from_secs(1)).unwrap();
         assert!(third.stamp >= before);
-        assert_eq!(microphone.overruns(), (1, 0));
+        assert!(third.after_loss && !second.after_loss);
+        assert_eq!(microphone.overruns(), 1);
     }
 
     #[test]
     fn the_beep_is_the_first_tenth_of_every_other_second() {
         let at = |nanos: u64| beep(WallTime::from_nanos(1_700_000_000 * NANOS + nanos));
-        assert_eq!((at(0), at(250_000), at(750_000)), (0, 16_422, -16_422));
-        assert_eq!(at(99_250_000), 16_422);
-        assert_eq!((at(100_250_000), at(NANOS + 250_000), at(2 * NANOS - 250_000)), (0, 0, 0));
-        assert_eq!(at(2 * NANOS + 250_000), 16_422);
+        assert_eq!((at(0), at(250_000), at(750_000)), (0.0, AMPLITUDE as f32, -AMPLITUDE as f32));
+        assert!((at(99_250_000) - AMPLITUDE as f32).abs() < 1e-6);
+        assert_eq!((at(100_250_000), at(NANOS + 250_000), at(2 * NANOS - 250_000)), (0.0, 0.0, 0.0));
+        assert_eq!(at(2 * NANOS + 250_000), AMPLITUDE as f32);
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub struct Status {
     pub clock: Clock,
     pub streams: Vec<StreamStatus>,
     pub cameras: Vec<DeviceStatus>,
-    pub microphones: Vec<DeviceStatus>,
+    pub microphones: Vec<MicrophoneStatus>,
     pub network: NetworkStatus,
 }
 
@@ -89,19 +89,38 @@ pub struct NetworkStatus {
     pub stray_datagrams: u64,
 }
 
-/// A camera or a microphone.
+/// A camera.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeviceStatus {
     pub name: String,
     pub state: State,
     /// Why it is not live.
     pub reason: Option<String>,
-    /// Pictures, or overruns of a microphone, lost since the start.
+    /// Pictures lost since the start.
     pub drops: Option<u64>,
-    /// Of a microphone: the silence, in ms, that stands for what overruns lost.
+    /// How often it was opened again.
+    pub reopened: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MicrophoneStatus {
+    pub name: String,
+    pub state: State,
+    /// Why it is not live.
+    pub reason: Option<String>,
+    /// How often sound was lost since the start.
+    pub drops: Option<u64>,
+    /// The silence, in ms, that stands for it.
     pub silence_ms: Option<u64>,
     /// How often it was opened again.
     pub reopened: Option<u64>,
+    /// By how much its clock is fast against CLOCK_MONOTONIC; unknown for the first minute.
+    pub drift_ppm: Option<f64>,
+    pub gain_db: f64,
+    pub muted: bool,
+    /// Of the last second, with the gain, as if it were not muted; a sine at full scale has 0 and -3.
+    pub peak_dbfs: Option<f64>,
+    pub rms_dbfs: Option<f64>,
 }
 
 #[cfg(test)]

@@ -53,6 +53,8 @@ pub enum AudioCodec {
     L16,
     /// RFC 7587.
     Opus,
+    /// AAC-LC, RFC 3640 in its mode AAC-hbr.
+    Aac,
 }
 
 impl TrackFormat {

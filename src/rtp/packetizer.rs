@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(timestamps, [(true, 48_000), (false, 48_320), (false, 48_640)]);
         let payloads: Vec<u8> = batch.packets().flat_map(|packet| packet[12..].to_vec()).collect();
         assert_eq!(payloads, unit.data);
-        let next = packetizer.packetize(&block(1021, 3840, 960));
+        let next = packetizer.packetize(&block(1020, 3840, 960));
         assert_eq!((next.timestamp(), headers(&next)[0].marker), (48_960, false));
     }
 
@@ -217,6 +217,23 @@ mod tests {
         assert_eq!((batch.len(), batch.octets(), headers(&batch)[0].payload_type), (1, 1275, 97));
         assert!(packetizer.packetize(&block(1020, 1339, 960)).is_empty());
         assert_eq!(packetizer.packetize(&block(1020, 80, 960)).first_sequence(), 0);
+    }
+
+    #[test]
+    fn aac_says_the_size_of_the_whole_in_every_fragment() {
+        let mut packetizer = sound(AudioCodec::Aac, 48_000, 2);
+        let batch = packetizer.packetize(&block(1000, 341, 1024));
+        let whole: Vec<&[u8]> = batch.packets().map(|packet| &packet[12..]).collect();
+        assert_eq!((whole.len(), whole[0].len(), &whole[0][..4]), (1, 345, &[0, 16, 0x0a, 0xa8][..]));
+        let next = block(1000, 1500, 1024);
+        let unit = AccessUnit { stamp: MonoTime::from_nanos(1_021_333_333), ..next };
+        let batch = packetizer.packetize(&unit);
+        let told: Vec<_> = headers(&batch).iter().map(|header| (header.marker, header.timestamp)).collect();
+        assert_eq!(told, [(false, 49_024), (true, 49_024)]);
+        let parts: Vec<&[u8]> = batch.packets().map(|packet| &packet[12..]).collect();
+        assert!(parts.iter().all(|part| part[..4] == [0, 16, 0x2e, 0xe0]));
+        assert_eq!(parts.iter().flat_map(|part| &part[4..]).copied().collect::<Vec<_>>(), unit.data);
+        assert!(packetizer.packetize(&block(1042, 8192, 1024)).is_empty(), "its size has 13 bits");
     }
 
     #[test]

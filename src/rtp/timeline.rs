@@ -29,10 +29,10 @@ impl Timeline {
     }
 
     /// The timestamp of a block of `samples` whose first was taken at `stamp`, and whether a gap precedes it. Blocks
-    /// follow each other by their samples; only a stamp that says otherwise by more than 20 ms is believed.
+    /// follow each other by their samples and their stamps say the same; what differs by more than rounding is a gap.
     pub fn sound(&mut self, stamp: MonoTime, samples: u32) -> (u32, bool) {
         let taken = self.ticks(stamp);
-        let tolerance = u64::from(self.rate / 50);
+        let tolerance = u64::from(self.rate / 1000).max(1);
         let (ticks, gap) = match self.last {
             Some((_, end)) if taken.abs_diff(end) <= tolerance => (end, false),
             _ => (taken, true),
@@ -89,11 +89,11 @@ mod tests {
     }
 
     #[test]
-    fn sound_is_contiguous_until_the_stamps_differ_by_more_than_20_ms() {
+    fn sound_is_contiguous_until_the_stamps_show_a_gap() {
         let mut timeline = Timeline::new(8000, 0);
         assert_eq!(timeline.sound(millis(1000), 160), (8000, true));
-        assert_eq!(timeline.sound(millis(1023), 160), (8160, false));
-        assert_eq!(timeline.sound(millis(1060), 160), (8320, false));
+        assert_eq!(timeline.sound(MonoTime::from_nanos(1_020_000_400), 160), (8160, false));
+        assert_eq!(timeline.sound(MonoTime::from_nanos(1_039_999_600), 160), (8320, false));
         // 21 ms late: 168 samples were lost.
         assert_eq!(timeline.sound(millis(1081), 160), (8648, true));
         assert_eq!(timeline.sound(millis(1101), 160), (8808, false));

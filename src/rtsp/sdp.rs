@@ -81,24 +81,43 @@ fn audio(format: &AudioFormat, payload_type: u8) -> Vec<Attribute> {
         AudioCodec::L16 => format!("L16/{rate}/{channels}"),
         // Always so, whatever is inside (RFC 7587 §7).
         AudioCodec::Opus => "opus/48000/2".to_owned(),
+        AudioCodec::Aac => format!("MPEG4-GENERIC/{rate}/{channels}"),
     };
     let mut attributes = vec![value("rtpmap", format!("{payload_type} {map}"))];
     if codec == AudioCodec::Opus {
         attributes.push(value("fmtp", format!("{payload_type} sprop-stereo={}", u8::from(channels == 2))));
     }
+    if codec == AudioCodec::Aac {
+        // RFC 3640 §3.3.6 and §4.1. Level 2 of the AAC profile (ISO/IEC 14496-3 table 1.14): two channels, up to 48 kHz.
+        let fmtp = format!(
+            "{payload_type} streamtype=5;profile-level-id=41;mode=AAC-hbr;config={};sizelength=13;indexlength=3;\
+             indexdeltalength=3",
+            hex::encode_upper(audio_specific_config(rate, channels))
+        );
+        attributes.push(value("fmtp", fmtp));
+    }
     attributes
+}
+
+/// AAC-LC with access units of 1024 samples (ISO/IEC 14496-3 §1.6.2.1): 5 bits of object type, 4 of rate, 4 of channels.
+fn audio_specific_config(rate: u32, channels: u16) -> [u8; 2] {
+    const AAC_LC: u16 = 2;
+    const RATES: [u32; 13] =
+        [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
+    let index = RATES.iter().position(|known| *known == rate).unwrap_or(3) as u16;
+    (AAC_LC << 11 | index << 7 | (channels & 0xf) << 3).to_be_bytes()
 }
 
 fn encoding(name: &str, rate: u32, channels: u16) -> String {
     if channels == 1 { format!("{name}/{rate}") } else { format!("{name}/{rate}/{channels}") }
 }
 
-/// In kbit/s with all headers; none for Opus, whose rate its format does not tell.
+/// In kbit/s with all headers; none for Opus and AAC, whose rate their format does not tell.
 fn audio_bandwidth(format: &AudioFormat) -> Option<u64> {
     let bits = match format.codec {
         AudioCodec::Pcmu | AudioCodec::Pcma => 8,
         AudioCodec::L16 => 16,
-        AudioCodec::Opus => return None,
+        AudioCodec::Opus | AudioCodec::Aac => return None,
     };
     let coded = u64::from(format.rate) * u64::from(format.channels) * bits;
     // Large blocks are cut into packets.
@@ -180,6 +199,13 @@ mod tests {
                 "m=audio 0 RTP/AVP 97",
                 "a=rtpmap:97 opus/48000/2\r\na=fmtp:97 sprop-stereo=1\r\n",
             ),
+            (
+                sound(AudioCodec::Aac, 48_000, 2),
+                "m=audio 0 RTP/AVP 97",
+                "a=rtpmap:97 MPEG4-GENERIC/48000/2\r\na=fmtp:97 streamtype=5;profile-level-id=41;mode=AAC-hbr;\
+                 config=1190;sizelength=13;indexlength=3;indexdeltalength=3\r\n",
+            ),
+            (sound(AudioCodec::Aac, 8_000, 1), "m=audio 0 RTP/AVP 97", "mode=AAC-hbr;config=1588;sizelength"),
         ] {
             let text = describe("main", vec![track], "192.0.2.1");
             assert!(text.contains(&format!("{media}\r\n")) && text.contains(map), "{text}");

@@ -1,11 +1,11 @@
 use super::{
     Hub, SourceState,
+    sound::{Fader, Level, Loudness, SoundLine},
     sync::{Bell, lock},
-    timeline::Timeline,
 };
 use crate::{
-    codec::audio::AudioEncoder,
-    device::{DeviceError, Microphone, MicrophoneMode, MicrophoneWish, hotplug::Hotplug, open_microphone},
+    codec::{CodecError, audio::AudioEncoder},
+    device::{DeviceError, Microphone, MicrophoneWish, hotplug::Hotplug, open_microphone},
     media::{AudioFormat, SampleBlock, TrackFormat},
     rtp::Packetizer,
     time::MonoTime,
@@ -36,44 +36,55 @@ pub struct MicrophoneSource {
 struct Shared {
     name: String,
     wish: MicrophoneWish,
+    loudness: Mutex<Loudness>,
     state: Mutex<SourceState>,
     outputs: Mutex<Vec<SoundOutput>>,
     bell: Bell,
     stop: AtomicBool,
-    overruns: AtomicU64,
-    silence_ms: AtomicU64,
+    health: Mutex<SoundHealth>,
     opened: AtomicU64,
+}
+
+/// How a microphone fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SoundHealth {
+    /// How often the device lost sound.
+    pub overruns: u64,
+    /// The silence that stands for it.
+    pub silence: Duration,
+    /// By how much the device's clock is fast, in ppm; None until it is known.
+    pub drift_ppm: Option<f64>,
+    /// Of the last second; None while there is no sound.
+    pub level: Option<Level>,
 }
 
 /// A stream's sound track fed from a microphone.
 pub struct SoundOutput {
     hub: Arc<Hub>,
     track: usize,
-    format: AudioFormat,
+    encoder: AudioEncoder,
     packetizer: Packetizer,
-    /// With the rate and channels it was made for.
-    encoder: Option<(MicrophoneMode, AudioEncoder)>,
 }
 
 impl SoundOutput {
-    /// Feeds the sound track of `hub`, which must have one, and announces its format.
-    pub fn new(hub: Arc<Hub>, format: AudioFormat, packet_size: usize) -> Self {
+    /// Feeds the sound track of `hub`, which must have one, from a microphone that gives `rate` and channels, and
+    /// announces its format.
+    ///
+    /// # Errors
+    /// A format that cannot be made of it.
+    pub fn new(hub: Arc<Hub>, format: &AudioFormat, input: (u32, u16), packet_size: usize) -> Result<Self, CodecError> {
         let index = hub.audio().expect("a sound output is made for a stream with sound");
+        let encoder = AudioEncoder::new(format.clone(), input)?;
         let (announced, track) = (TrackFormat::Audio(format.clone()), &hub.tracks()[index]);
         let packetizer =
             Packetizer::new(&announced, packet_size, track.ssrc, track.first_sequence, track.timestamp_offset);
         track.set_format(announced);
-        Self { track: index, hub, format, packetizer, encoder: None }
+        Ok(Self { track: index, hub, encoder, packetizer })
     }
 
-    fn encode(&mut self, block: &SampleBlock) -> Result<(), crate::codec::CodecError> {
-        let mode = MicrophoneMode { rate: block.rate, channels: block.channels };
-        let (_, encoder) = match &mut self.encoder {
-            Some(made) if made.0 == mode => made,
-            slot => slot.insert((mode, AudioEncoder::new(self.format.clone(), (mode.rate, mode.channels))?)),
-        };
+    fn encode(&mut self, block: &SampleBlock) -> Result<(), CodecError> {
         let (hub, track, packetizer) = (&self.hub, self.track, &mut self.packetizer);
-        encoder.encode(block, &mut |unit| {
+        self.encoder.encode(block, &mut |unit| {
             let batch = Arc::new(packetizer.packetize(unit));
             hub.publish(track, batch, unit.data.len(), MonoTime::now());
         })
@@ -85,16 +96,16 @@ impl MicrophoneSource {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(name: &str, wish: MicrophoneWish) -> io::Result<Arc<Self>> {
+    pub fn start(name: &str, wish: MicrophoneWish, loudness: Loudness) -> io::Result<Arc<Self>> {
         let shared = Arc::new(Shared {
             name: name.to_owned(),
             wish,
+            loudness: Mutex::new(loudness),
             state: Mutex::new(SourceState::Idle),
             outputs: Mutex::default(),
             bell: Bell::default(),
             stop: AtomicBool::new(false),
-            overruns: AtomicU64::new(0),
-            silence_ms: AtomicU64::new(0),
+            health: Mutex::default(),
             opened: AtomicU64::new(0),
         });
         let supervisor = shared.clone();
@@ -126,14 +137,17 @@ impl MicrophoneSource {
         lock(&self.shared.state).clone()
     }
 
-    /// How many overruns there were.
-    pub fn overruns(&self) -> u64 {
-        self.shared.overruns.load(Ordering::Relaxed)
+    pub fn health(&self) -> SoundHealth {
+        *lock(&self.shared.health)
     }
 
-    /// Milliseconds of silence that stand for what overruns lost.
-    pub fn silence_ms(&self) -> u64 {
-        self.shared.silence_ms.load(Ordering::Relaxed)
+    pub fn loudness(&self) -> Loudness {
+        *lock(&self.shared.loudness)
+    }
+
+    /// Changes the loudness under the listeners.
+    pub fn set_loudness(&self, loudness: Loudness) {
+        *lock(&self.shared.loudness) = loudness;
     }
 
     /// How often the device was opened again after the first time.
@@ -152,11 +166,11 @@ impl Drop for MicrophoneSource {
 impl Shared {
     fn supervise(&self) {
         let mut hotplug = Hotplug::new();
-        let mut timeline = Timeline::default();
+        let mut sound = Sound::new(self);
         while !self.stop.load(Ordering::Acquire) {
             if !self.wanted() {
                 self.set_state(SourceState::Idle);
-                timeline = Timeline::default();
+                sound.line.end();
                 self.bell.wait();
                 continue;
             }
@@ -164,7 +178,7 @@ impl Shared {
                 self.set_state(SourceState::Starting);
             }
             let opened = open_microphone(&self.wish);
-            let Err(error) = opened.and_then(|microphone| self.capture(microphone, &mut timeline)) else { continue };
+            let Err(error) = opened.and_then(|microphone| self.capture(microphone, &mut sound)) else { continue };
             let reason = error.to_string();
             if *lock(&self.state) != SourceState::NoSignal(reason.clone()) {
                 tracing::warn!(microphone = self.name, "no sound: {reason}");
@@ -172,49 +186,30 @@ impl Shared {
             self.set_state(SourceState::NoSignal(reason));
             let again = MonoTime::now() + PAUSE;
             while MonoTime::now() < again && self.wanted() && !hotplug.wait(SILENCE) {
-                self.fill(&mut timeline);
+                sound.fill(MonoTime::now());
             }
         }
         self.set_state(SourceState::Idle);
     }
 
     /// Encodes what the microphone gives until nobody wants it (Ok) or it fails.
-    fn capture(&self, mut microphone: Box<dyn Microphone>, timeline: &mut Timeline) -> Result<(), DeviceError> {
+    fn capture(&self, mut microphone: Box<dyn Microphone>, sound: &mut Sound) -> Result<(), DeviceError> {
         let opened = self.opened.fetch_add(1, Ordering::Relaxed);
         let mut live = false;
-        let rate = u64::from(microphone.mode().rate.max(1));
-        let (overruns_before, silence_before) =
-            (self.overruns.load(Ordering::Relaxed), self.silence_ms.load(Ordering::Relaxed));
+        let overruns_before = lock(&self.health).overruns;
         while self.wanted() && !self.stop.load(Ordering::Acquire) {
-            let mut block = microphone.next(PATIENCE)?;
+            let block = microphone.next(PATIENCE)?;
             if !live {
                 live = true;
                 if opened > 0 {
                     tracing::info!(microphone = self.name, "the sound is back");
                 }
                 self.set_state(SourceState::Live);
-                if let Some(silence) = timeline.join(&mut block) {
-                    self.encode(&silence);
-                }
             }
-            timeline.passed(&block);
-            if block.frames() > 0 {
-                self.encode(&block);
-            }
-            let (overruns, frames) = microphone.overruns();
-            self.overruns.store(overruns_before + overruns, Ordering::Relaxed);
-            self.silence_ms.store(silence_before + frames * 1000 / rate, Ordering::Relaxed);
+            sound.take(&block);
+            lock(&self.health).overruns = overruns_before + microphone.overruns();
         }
         Ok(())
-    }
-
-    /// Silence up to now.
-    fn fill(&self, timeline: &mut Timeline) {
-        let silence = timeline.silence_until(MonoTime::now(), self.wish.rate, self.wish.channels);
-        if silence.frames() > 0 {
-            timeline.passed(&silence);
-            self.encode(&silence);
-        }
     }
 
     fn encode(&self, block: &SampleBlock) {
@@ -232,6 +227,46 @@ impl Shared {
     }
 
     fn set_state(&self, state: SourceState) {
+        if state != SourceState::Live {
+            lock(&self.health).level = None;
+        }
         *lock(&self.state) = state;
+    }
+}
+
+/// What the device gives on its way to the encoders.
+struct Sound<'a> {
+    shared: &'a Shared,
+    line: SoundLine,
+    fader: Fader,
+}
+
+impl<'a> Sound<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        let MicrophoneWish { rate, channels, map, .. } = &shared.wish;
+        Self { shared, line: SoundLine::new(*rate, *channels, map), fader: Fader::new(*rate, *channels) }
+    }
+
+    fn take(&mut self, block: &SampleBlock) {
+        let (shared, fader) = (self.shared, &mut self.fader);
+        let taken = self.line.push(block, &mut |mut block| {
+            if let Some(level) = fader.apply(&mut block.samples, *lock(&shared.loudness)) {
+                lock(&shared.health).level = Some(level);
+            }
+            shared.encode(&block);
+        });
+        if let Err(error) = taken {
+            tracing::warn!(microphone = shared.name, "{error}");
+        }
+        let mut health = lock(&shared.health);
+        (health.drift_ppm, health.silence) = (self.line.drift_ppm(), self.line.lost());
+    }
+
+    /// Silence up to `now`.
+    fn fill(&mut self, now: MonoTime) {
+        let shared = self.shared;
+        if let Err(error) = self.line.silence_until(now, &mut |block| shared.encode(&block)) {
+            tracing::warn!(microphone = shared.name, "{error}");
+        }
     }
 }

@@ -13,8 +13,8 @@ mod mailbox;
 mod meter;
 mod microphone;
 mod pace;
+mod sound;
 mod sync;
-mod timeline;
 
 pub use camera::{CameraSource, SourceFrame};
 pub use demand::{Demand, Watch};
@@ -23,7 +23,8 @@ pub use hub::{Delivery, Hub, HubTrack, Inbox};
 pub use keyframe::{KeyframeAnswer, KeyframeBudget};
 pub use mailbox::{Mailbox, Taken};
 pub use meter::{Meter, Rates};
-pub use microphone::{MicrophoneSource, SoundOutput};
+pub use microphone::{MicrophoneSource, SoundHealth, SoundOutput};
+pub use sound::{Level, Loudness};
 
 /// What a camera or microphone is doing.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,16 +9,17 @@ use crate::support::Server;
 #[test]
 fn every_codec_is_described_and_flows() {
     let stream = |codec| format!("[stream.{codec}]\naudio = {{ from = \"mic\", codec = \"{codec}\" }}\n");
-    let streams: String = ["pcmu", "pcma", "l16", "opus"].map(stream).concat();
+    let streams: String = ["pcmu", "pcma", "l16", "opus", "aac"].map(stream).concat();
     let microphone = "[microphone.mic]\ndevice = \"test\"\ntone = \"continuous\"\n";
     let server = Server::start("anonymous = true", &format!("{microphone}{streams}"));
     // By name: a fixed payload type, its map, and the samples that a packet of so many bytes has.
-    type Samples = fn(usize) -> Option<u32>;
-    let table: [(&str, Option<u8>, &str, Samples); 4] = [
-        ("pcmu", Some(0), "PCMU/8000", |bytes| Some(bytes as u32)),
-        ("pcma", Some(8), "PCMA/8000", |bytes| Some(bytes as u32)),
-        ("l16", None, "L16/48000/1", |bytes| Some(bytes as u32 / 2)),
-        ("opus", None, "opus/48000/2", |_| None),
+    type Samples = fn(usize) -> u32;
+    let table: [(&str, Option<u8>, &str, Samples); 5] = [
+        ("pcmu", Some(0), "PCMU/8000", |bytes| bytes as u32),
+        ("pcma", Some(8), "PCMA/8000", |bytes| bytes as u32),
+        ("l16", None, "L16/48000/1", |bytes| bytes as u32 / 2),
+        ("opus", None, "opus/48000/2", |_| 960),
+        ("aac", None, "MPEG4-GENERIC/48000/1", |_| 1024),
     ];
     for (name, fixed, map, samples) in table {
         let mut client = Client::connect(&server.url(name));
@@ -36,7 +37,7 @@ fn every_codec_is_described_and_flows() {
         assert_unbroken(&packets);
         for pair in packets.windows(2) {
             let rise = pair[1].timestamp.wrapping_sub(pair[0].timestamp);
-            assert_eq!(rise, samples(pair[0].payload.len()).unwrap_or(960), "{name}");
+            assert_eq!(rise, samples(pair[0].payload.len()), "{name}");
         }
     }
     server.stop();

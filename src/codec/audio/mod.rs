@@ -1,20 +1,23 @@
-//! Sound for RTP: G.711 µ-law and A-law, linear PCM and Opus, in packets of 20 ms.
+//! Sound for RTP: G.711 µ-law and A-law, linear PCM and Opus in packets of 20 ms, AAC-LC in packets of 1024 samples.
 
+mod aac;
 mod g711;
 mod resample;
+
+pub use resample::{MOST_DRIFT, Resampler};
 
 use super::CodecError;
 use crate::{
     media::{AccessUnit, AudioCodec, AudioFormat, SampleBlock, mix_channels},
     time::MonoTime,
 };
-use resample::Resampler;
+use aac::Aac;
 use std::time::Duration;
 
-/// Packets per second.
+/// Packets per second, but for AAC.
 const PACKETS: u32 = 50;
-/// A difference between a block's stamp and the end of the block before that is no longer the clocks' jitter.
-const GAP: Duration = Duration::from_millis(20);
+/// Blocks whose stamps leave a gap of this do not follow each other; less is rounding.
+const GAP: Duration = Duration::from_millis(1);
 const OPUS_CLOCK: u32 = 48_000;
 /// Rates that Opus encodes without resampling (RFC 6716 §2).
 const OPUS_RATES: [u32; 5] = [8_000, 12_000, 16_000, 24_000, 48_000];
@@ -36,9 +39,9 @@ pub struct AudioEncoder {
     /// None where the codec takes the microphone's rate.
     resampler: Option<Resampler>,
     /// Samples that wait, at the microphone's rate, in the codec's channels.
-    waiting: Vec<i16>,
+    waiting: Vec<f32>,
     /// The samples of the packet being coded.
-    packet: Vec<i16>,
+    packet: Vec<f32>,
     timeline: Timeline,
     unit: AccessUnit,
 }
@@ -48,6 +51,7 @@ enum Codec {
     ALaw,
     Linear,
     Opus(opus::Encoder),
+    Aac(Box<Aac>),
 }
 
 impl AudioEncoder {
@@ -57,6 +61,7 @@ impl AudioEncoder {
             AudioCodec::Pcmu | AudioCodec::Pcma => (8_000, 1),
             AudioCodec::L16 => (rate, channels),
             AudioCodec::Opus => (OPUS_CLOCK, channels.clamp(1, 2)),
+            AudioCodec::Aac => (aac::nearest_rate(rate), channels.clamp(1, 2)),
         };
         AudioFormat { codec, rate, channels }
     }
@@ -64,7 +69,8 @@ impl AudioEncoder {
     /// For blocks of `input` frames per second and channels.
     ///
     /// # Errors
-    /// A rate under 50 Hz, no channel, more than two for Opus, or a ratio that cannot be resampled.
+    /// A rate under 50 Hz, no channel, more than two for Opus and AAC, a rate that AAC has not, or a ratio that cannot be
+    /// resampled.
     pub fn new(format: AudioFormat, input: (u32, u16)) -> Result<Self, CodecError> {
         let AudioFormat { codec, rate, channels } = format;
         if input.0 < PACKETS || rate < PACKETS || input.1 == 0 || channels == 0 {
@@ -81,8 +87,12 @@ impl AudioEncoder {
             AudioCodec::Pcma => Codec::ALaw,
             AudioCodec::L16 => Codec::Linear,
             AudioCodec::Opus => Codec::Opus(opus_encoder(rate, channels)?),
+            AudioCodec::Aac => Codec::Aac(Box::new(Aac::new(rate, channels)?)),
         };
-        let frames = (rate / PACKETS) as usize;
+        let frames = match codec {
+            Codec::Aac(_) => aac::FRAME,
+            _ => (rate / PACKETS) as usize,
+        };
         let resampler = (rate != input.0).then(|| Resampler::new(input.0, rate, channels, frames)).transpose()?;
         let late = resampler.as_ref().map_or(0, |resampler| (resampler.delay() * 1e9) as i128);
         let timeline = Timeline::new(input.0, rate, late + codec.delay(rate)?);
@@ -90,8 +100,8 @@ impl AudioEncoder {
         Ok(Self { input, codec, channels, frames, resampler, waiting, packet, timeline, unit: AccessUnit::default() })
     }
 
-    /// Takes the next block and hands out each packet that is whole. Where the blocks leave a gap of more than 20 ms,
-    /// the packet before it is filled up with silence and the next one begins with the block after it.
+    /// Takes the next block and hands out each packet that is whole. Blocks follow each other exactly; where they leave a
+    /// gap, the packet before it is filled up with silence and the next one begins with the block after it.
     ///
     /// # Errors
     /// A block of another rate or number of channels than announced; what the codec reports.
@@ -123,16 +133,13 @@ impl AudioEncoder {
     /// waits belongs to a time that is told anew.
     fn bridge(&mut self, forward: bool, emit: &mut dyn FnMut(&AccessUnit)) -> Result<(), CodecError> {
         if forward && !self.waiting.is_empty() {
-            self.waiting.resize(self.needed(), 0);
+            self.waiting.resize(self.needed(), 0.0);
             self.code(emit)?;
         }
         self.waiting.clear();
         self.timeline.reset();
         self.resampler.iter_mut().for_each(Resampler::reset);
-        if let Codec::Opus(encoder) = &mut self.codec {
-            encoder.reset_state().map_err(opus_failed)?;
-        }
-        Ok(())
+        self.codec.reset()
     }
 
     /// Codes one packet of what waits.
@@ -146,10 +153,12 @@ impl AudioEncoder {
         self.waiting.drain(..needed);
 
         self.unit.clear();
-        self.codec.code(&self.packet, &mut self.unit.data)?;
+        let coded = self.codec.code(&self.packet, &mut self.unit.data);
+        let stamp = self.timeline.next_packet(self.frames);
+        coded?;
         self.unit.nals.push(0..self.unit.data.len());
         self.unit.key = true;
-        self.unit.stamp = self.timeline.next_packet(self.frames);
+        self.unit.stamp = stamp;
         self.unit.samples = match self.codec {
             Codec::Opus(_) => OPUS_CLOCK / PACKETS,
             _ => self.frames as u32,
@@ -164,23 +173,39 @@ impl Codec {
     fn delay(&mut self, rate: u32) -> Result<i128, CodecError> {
         match self {
             Self::Opus(encoder) => Ok(nanos(encoder.get_lookahead().map_err(opus_failed)?.max(0) as u64, rate)),
+            Self::Aac(_) => Ok(nanos(aac::DELAY, rate)),
             _ => Ok(0),
         }
     }
 
-    fn code(&mut self, packet: &[i16], data: &mut Vec<u8>) -> Result<(), CodecError> {
+    /// Forgets what it heard.
+    fn reset(&mut self) -> Result<(), CodecError> {
         match self {
-            Self::MuLaw => data.extend(packet.iter().map(|sample| g711::mu_law(*sample))),
-            Self::ALaw => data.extend(packet.iter().map(|sample| g711::a_law(*sample))),
-            Self::Linear => data.extend(packet.iter().flat_map(|sample| sample.to_be_bytes())),
+            Self::Opus(encoder) => encoder.reset_state().map_err(opus_failed),
+            Self::Aac(encoder) => encoder.reset(),
+            _ => Ok(()),
+        }
+    }
+
+    fn code(&mut self, packet: &[f32], data: &mut Vec<u8>) -> Result<(), CodecError> {
+        match self {
+            Self::MuLaw => data.extend(packet.iter().map(|sample| g711::mu_law(of_16_bits(*sample)))),
+            Self::ALaw => data.extend(packet.iter().map(|sample| g711::a_law(of_16_bits(*sample)))),
+            Self::Linear => data.extend(packet.iter().flat_map(|sample| of_16_bits(*sample).to_be_bytes())),
             Self::Opus(encoder) => {
                 data.resize(OPUS_LONGEST, 0);
-                let length = encoder.encode(packet, data).map_err(opus_failed)?;
+                let length = encoder.encode_float(packet, data).map_err(opus_failed)?;
                 data.truncate(length);
             }
+            Self::Aac(encoder) => encoder.encode(packet, data)?,
         }
         Ok(())
     }
+}
+
+/// `as` saturates, which is what a sample that overshoots needs.
+fn of_16_bits(sample: f32) -> i16 {
+    (sample * 32_768.0).round() as i16
 }
 
 fn opus_encoder(rate: u32, channels: u16) -> Result<opus::Encoder, CodecError> {
@@ -203,48 +228,45 @@ fn nanos(frames: u64, rate: u32) -> i128 {
     i128::from(frames) * 1_000_000_000 / i128::from(rate)
 }
 
-/// When each packet's first sample was taken, told anew by the stamp of every block: what drift there is between the
-/// microphone's clock and ours never adds up.
+/// When each packet's first sample was taken: by counting, since the blocks follow each other exactly.
 struct Timeline {
     rate_in: u32,
     rate_out: u32,
     /// How much later a sound comes out of resampler and decoder than it goes in.
     delay: i128,
-    /// Frames that came before the latest block.
-    before: u64,
-    /// The latest block's frames and stamp.
-    latest: Option<(u64, MonoTime)>,
-    /// Frames given to the codec so far.
+    /// The first block's stamp.
+    start: Option<MonoTime>,
+    /// Frames taken since then, and given to the codec.
+    taken: u64,
     coded: u64,
 }
 
 impl Timeline {
     fn new(rate_in: u32, rate_out: u32, delay: i128) -> Self {
-        Self { rate_in, rate_out, delay, before: 0, latest: None, coded: 0 }
+        Self { rate_in, rate_out, delay, start: None, taken: 0, coded: 0 }
     }
 
     fn reset(&mut self) {
         *self = Self::new(self.rate_in, self.rate_out, self.delay);
     }
 
-    /// How many nanoseconds `block` begins after (or, negative, before) the end of the one before it, if those are
-    /// more than jitter.
+    /// How many nanoseconds `block` begins after (or, negative, before) the end of the one before it, if it does not
+    /// follow it.
     fn gap_before(&self, block: &SampleBlock) -> Option<i64> {
-        let (frames, stamp) = self.latest?;
-        let end = stamp + Duration::from_nanos(nanos(frames, self.rate_in) as u64);
+        let end = self.start? + Duration::from_nanos(nanos(self.taken, self.rate_in) as u64);
         let off = block.stamp.signed_nanos_since(end);
         (off.unsigned_abs() > GAP.as_nanos() as u64).then_some(off)
     }
 
     fn advance(&mut self, block: &SampleBlock) {
-        self.before += self.latest.map_or(0, |(frames, _)| frames);
-        self.latest = Some((block.frames() as u64, block.stamp));
+        self.start.get_or_insert(block.stamp);
+        self.taken += block.frames() as u64;
     }
 
     /// The stamp of the next `frames` that the codec gets.
     fn next_packet(&mut self, frames: usize) -> MonoTime {
-        let stamp = self.latest.map_or(0, |(_, stamp)| i128::from(stamp.as_nanos()));
-        let at = stamp + nanos(self.coded, self.rate_out) - nanos(self.before, self.rate_in) - self.delay;
+        let start = self.start.map_or(0, |start| i128::from(start.as_nanos()));
+        let at = start + nanos(self.coded, self.rate_out) - self.delay;
         self.coded += frames as u64;
         MonoTime::from_nanos(u64::try_from(at.max(0)).unwrap_or(u64::MAX))
     }

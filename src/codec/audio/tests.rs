@@ -2,7 +2,7 @@ use super::*;
 use std::f64::consts::TAU;
 
 const START: u64 = 5_000_000_000;
-const AMPLITUDE: f64 = 16_384.0;
+const AMPLITUDE: f64 = 0.5;
 
 fn at(nanos: u64) -> MonoTime {
     MonoTime::from_nanos(START + nanos)
@@ -13,10 +13,11 @@ fn blocks(rate: u32, channels: u16, count: u64, sound: impl Fn(f64) -> f64) -> V
     let length = u64::from(rate / 100);
     (0..count)
         .map(|b| {
-            let value = |n: u64| sound(n as f64 / f64::from(rate)).round() as i16;
+            let value = |n: u64| sound(n as f64 / f64::from(rate)) as f32;
             let frames = (b * length..(b + 1) * length).map(value);
             let samples = frames.flat_map(|s| std::iter::repeat_n(s, usize::from(channels))).collect();
-            SampleBlock { samples, channels, rate, stamp: at(nanos(b * length, rate) as u64) }
+            let stamp = at(nanos(b * length, rate) as u64);
+            SampleBlock { samples, channels, rate, stamp, after_loss: false }
         })
         .collect()
 }
@@ -36,23 +37,34 @@ fn encode(encoder: &mut AudioEncoder, blocks: &[SampleBlock]) -> Vec<AccessUnit>
 /// The first channel as a receiver hears it, at the RTP clock's rate.
 fn decode(format: &AudioFormat, units: &[AccessUnit]) -> Vec<f64> {
     let channels = usize::from(format.channels);
+    let of_16_bits = |sample: i16| f64::from(sample) / 32_768.0;
+    let bytes = || units.iter().flat_map(|unit| &unit.data);
     match format.codec {
-        AudioCodec::Pcmu => units.iter().flat_map(|u| &u.data).map(|c| g711::tests::mu_law_value(*c).into()).collect(),
-        AudioCodec::Pcma => units.iter().flat_map(|u| &u.data).map(|c| g711::tests::a_law_value(*c).into()).collect(),
+        AudioCodec::Pcmu => bytes().map(|code| of_16_bits(g711::tests::mu_law_value(*code))).collect(),
+        AudioCodec::Pcma => bytes().map(|code| of_16_bits(g711::tests::a_law_value(*code))).collect(),
         AudioCodec::L16 => {
             let samples = units.iter().flat_map(|u| u.data.chunks(2 * channels));
-            samples.map(|bytes| i16::from_be_bytes([bytes[0], bytes[1]]).into()).collect()
+            samples.map(|bytes| of_16_bits(i16::from_be_bytes([bytes[0], bytes[1]]))).collect()
         }
         AudioCodec::Opus => {
             let layout = if channels == 1 { opus::Channels::Mono } else { opus::Channels::Stereo };
             let mut decoder = opus::Decoder::new(OPUS_CLOCK, layout).unwrap();
-            let mut buffer = vec![0i16; 960 * channels];
+            let mut buffer = vec![0.0; 960 * channels];
             let mut sound = Vec::new();
             for unit in units {
-                assert_eq!(decoder.decode(&unit.data, &mut buffer, false).unwrap(), 960);
+                assert_eq!(decoder.decode_float(&unit.data, &mut buffer, false).unwrap(), 960);
                 sound.extend(buffer.iter().step_by(channels).map(|s| f64::from(*s)));
             }
             sound
+        }
+        AudioCodec::Aac => {
+            let stream: Vec<u8> = units
+                .iter()
+                .flat_map(|unit| syom::wrap_adts_au(&unit.data, format.rate, channels).expect("an access unit"))
+                .collect();
+            let decoded = syom::decode_with(&stream, &syom::DecodeOptions::unbounded()).unwrap();
+            assert_eq!((decoded.sample_rate, decoded.channels.len()), (format.rate, channels));
+            decoded.channels[0].iter().map(|sample| f64::from(*sample)).collect()
         }
     }
 }
@@ -69,7 +81,12 @@ fn tone(sound: &[f64], rate: u32, from: f64, hertz: f64) -> (f64, f64) {
     ((i * i + q * q).sqrt() * scale, q.atan2(i))
 }
 
-const CASES: [(AudioCodec, u32, u16); 14] = [
+/// Samples per channel of a packet.
+fn packet(format: &AudioFormat) -> usize {
+    if format.codec == AudioCodec::Aac { 1024 } else { format.rate as usize / 50 }
+}
+
+const CASES: [(AudioCodec, u32, u16); 19] = [
     (AudioCodec::Pcmu, 8_000, 1),
     (AudioCodec::Pcmu, 48_000, 1),
     (AudioCodec::Pcmu, 44_100, 2),
@@ -84,6 +101,11 @@ const CASES: [(AudioCodec, u32, u16); 14] = [
     (AudioCodec::Opus, 16_000, 1),
     (AudioCodec::Opus, 32_000, 2),
     (AudioCodec::Opus, 96_000, 1),
+    (AudioCodec::Aac, 48_000, 2),
+    (AudioCodec::Aac, 44_100, 1),
+    (AudioCodec::Aac, 16_000, 1),
+    (AudioCodec::Aac, 8_000, 2),
+    (AudioCodec::Aac, 96_000, 1),
 ];
 
 #[test]
@@ -92,17 +114,18 @@ fn a_sine_comes_back_with_its_frequency_its_level_and_in_time() {
         let format = AudioEncoder::format_for(codec, rate, channels);
         let mut encoder = AudioEncoder::new(format.clone(), (rate, channels)).unwrap();
         let units = encode(&mut encoder, &blocks(rate, channels, 100, sine(440.0)));
-        assert!(units.len() >= 48, "{codec:?} {rate}: {} packets of a second", units.len());
-        let clock = format.rate;
+        let (clock, packet) = (format.rate, packet(&format));
+        let whole = clock as usize / packet;
+        assert!(units.len() + 2 >= whole, "{codec:?} {rate}: {} packets of a second", units.len());
         for unit in &units {
-            assert_eq!((unit.samples, unit.key, unit.nals.len()), (clock / 50, true, 1));
+            assert_eq!((unit.samples as usize, unit.key, unit.nals.len()), (packet, true, 1));
             assert_eq!(unit.nals().next().unwrap().len(), unit.data.len());
         }
         // What a receiver plays at a packet's stamp was heard at that instant: the phase tells to the microsecond.
         let heard = decode(&format, &units);
-        let skip = 10;
+        let skip = whole / 5 + 1;
         let from = (units[skip].stamp.as_nanos() - START) as f64 / 1e9;
-        let part = &heard[skip * (clock / 50) as usize..][..(clock / 2) as usize];
+        let part = &heard[skip * packet..][..(clock / 2) as usize];
         let (level, phase) = tone(part, clock, from, 440.0);
         let late = -phase / TAU / 440.0 * 1000.0;
         assert!((level / AMPLITUDE - 1.0).abs() < 0.03, "{codec:?} {rate}: level {level}");
@@ -123,7 +146,7 @@ fn an_onset_is_heard_where_the_stamps_say() {
         let units = encode(&mut encoder, &blocks(rate, channels, 60, click));
         let heard = decode(&format, &units);
         let first = heard.iter().position(|value| value.abs() > AMPLITUDE / 2.0).unwrap();
-        let packet = (format.rate / 50) as usize;
+        let packet = packet(&format);
         let stamp = units[first / packet].stamp.as_nanos() - START;
         let time = stamp as f64 / 1e9 + (first % packet) as f64 / f64::from(format.rate);
         // A 1000 Hz sine passes half its amplitude after a twelfth of a millisecond.
@@ -144,41 +167,31 @@ fn what_the_lower_rate_cannot_carry_is_filtered_out() {
 }
 
 #[test]
-fn stamps_follow_the_microphones_clock_and_step_over_gaps() {
+fn stamps_count_samples_and_step_over_gaps() {
     let format = AudioEncoder::format_for(AudioCodec::Pcmu, 8000, 1);
     let mut encoder = AudioEncoder::new(format, (8000, 1)).unwrap();
-    let mut all = blocks(8000, 1, 13, |_| 5000.0);
-    // A clock that is 1000 ppm slow, then a second lost in the middle of a packet, then a small hiccup.
+    let mut all = blocks(8000, 1, 13, |_| 0.15);
+    // Rounding, then a second lost in the middle of a packet.
     for (n, block) in all.iter_mut().enumerate() {
-        let lost = if n >= 5 { 1_000_000_000 } else { 0 } + if n >= 10 { 7_000_000 } else { 0 };
-        block.stamp = at(n as u64 * 10_010_000 + lost);
+        block.stamp = at(n as u64 * 10_000_000 + n as u64 % 3 + if n >= 5 { 1_000_000_000 } else { 0 });
     }
     let units = encode(&mut encoder, &all);
     let stamps: Vec<u64> = units.iter().map(|unit| unit.stamp.as_nanos() - START).collect();
-    assert_eq!(
-        stamps[..5],
-        [
-            // Told by the block that completes the packet.
-            10_000,
-            20_030_000,
-            // Half a packet of sound, half of silence.
-            40_040_000,
-            1_050_060_000,
-            1_070_080_000,
-        ]
-    );
-    assert_eq!(units[2].data[..80], [g711::mu_law(5000); 80]);
+    // Half a packet of sound, half of silence before the gap.
+    let begun = 1_050_000_002;
+    let expected = [0, 20_000_000, 40_000_000, begun, begun + 20_000_000, begun + 40_000_000, begun + 60_000_000];
+    assert_eq!(stamps, expected);
+    let sound = g711::mu_law(of_16_bits(0.15));
+    assert_eq!(units[2].data[..80], [sound; 80]);
     assert_eq!(units[2].data[80..], [g711::mu_law(0); 80]);
-    assert!(units[3..].iter().all(|unit| unit.data == [g711::mu_law(5000); 160]));
-    // The hiccup is under 20 ms: no samples are made up, the stamps follow.
-    assert_eq!(stamps[5], 1_097_100_000);
+    assert!(units[3..].iter().all(|unit| unit.data == [sound; 160]));
 }
 
 #[test]
 fn time_told_anew_backwards_drops_what_waits() {
     let format = AudioEncoder::format_for(AudioCodec::L16, 8000, 1);
     let mut encoder = AudioEncoder::new(format, (8000, 1)).unwrap();
-    let mut all = blocks(8000, 1, 4, |_| 1.0);
+    let mut all = blocks(8000, 1, 4, |_| 0.1);
     all[0].stamp = at(9_000_000_000);
     let units = encode(&mut encoder, &all);
     assert_eq!(units.len(), 1);
@@ -204,7 +217,10 @@ fn what_does_not_fit_is_refused() {
     let l16 = AudioFormat { codec: AudioCodec::L16, rate: 8000, channels: 1 };
     assert!(AudioEncoder::new(l16.clone(), (0, 1)).is_err());
     assert!(AudioEncoder::new(l16.clone(), (8000, 0)).is_err());
-    assert!(AudioEncoder::new(AudioFormat { codec: AudioCodec::Opus, rate: 48_000, channels: 3 }, (8000, 3)).is_err());
+    for (codec, rate) in [(AudioCodec::Opus, 48_000), (AudioCodec::Aac, 48_000)] {
+        assert!(AudioEncoder::new(AudioFormat { codec, rate, channels: 3 }, (8000, 3)).is_err());
+    }
+    assert!(AudioEncoder::new(AudioFormat { codec: AudioCodec::Aac, rate: 9000, channels: 1 }, (8000, 1)).is_err());
     let mut encoder = AudioEncoder::new(l16, (8000, 1)).unwrap();
     let foreign = blocks(16_000, 1, 1, |_| 0.0);
     assert!(encoder.encode(&foreign[0], &mut |_| ()).is_err());

@@ -2,15 +2,11 @@
 
 mod cards;
 mod convert;
-mod stamps;
 
 pub use cards::{SoundCardInfo, sound_cards};
 
 use super::{DeviceError, Microphone, MicrophoneMode, MicrophoneWish, pace::sleep_until};
-use crate::{
-    media::{SampleBlock, mix_channels},
-    time::MonoTime,
-};
+use crate::{media::SampleBlock, time::MonoTime};
 use alsa::{
     Direction, Output, PollDescriptors, ValueOr,
     pcm::{Access, Frames, HwParams, PCM, State, TstampType},
@@ -18,15 +14,12 @@ use alsa::{
 };
 use convert::Encoding;
 use nix::errno::Errno;
-use stamps::{Stamps, first_waiting};
 use std::{ffi::CString, time::Duration};
 
 /// Blocks per second; the card is asked to interrupt as often.
 const BLOCKS: u32 = 100;
 /// The card's buffer: what may pass before something is lost while this thread does not run.
 const BUFFER: Duration = Duration::from_millis(400);
-/// A loss longer than this is left out instead of being replaced by silence: the machine was stopped.
-const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 /// A status older than this was not true when it was read.
 const STALE: Duration = Duration::from_secs(1);
 /// Blocks that must wait after a loss before its length is told.
@@ -41,20 +34,13 @@ pub struct AlsaMicrophone {
     /// Its ALSA name.
     device: String,
     setup: Setup,
-    /// Channels that blocks have.
-    channels: u16,
     /// Frames per block.
     block: usize,
     /// A block as the card gives it.
     raw: Vec<u8>,
-    decoded: Vec<i16>,
-    stamps: Stamps,
     /// Frames were lost since the last block: when the first one after them was taken, by the earliest reading so far.
     lost: Option<MonoTime>,
-    /// Frames of silence that are due before the next block.
-    silence: u64,
     overruns: u64,
-    silent: u64,
 }
 
 /// What a card agreed to.
@@ -70,7 +56,7 @@ struct Setup {
 }
 
 /// Opens the microphone of that ALSA name or card, in the format, rate and number of channels nearest to the wish that
-/// the card itself has. Blocks have the wished channels at the card's rate.
+/// the card itself has. Blocks have the card's channels at the card's rate.
 ///
 /// # Errors
 /// [`DeviceError`] but for `Stalled`.
@@ -102,18 +88,13 @@ pub fn open(wish: &MicrophoneWish) -> Result<AlsaMicrophone, DeviceError> {
     let block = (setup.rate / BLOCKS).max(1) as usize;
     Ok(AlsaMicrophone {
         raw: vec![0; block * usize::from(setup.channels) * setup.encoding.width()],
-        decoded: Vec::with_capacity(block * usize::from(setup.channels)),
         pcm,
         descriptors,
         device,
-        channels: wish.channels.max(1),
         block,
-        stamps: Stamps::new(setup.rate),
         setup,
         lost: None,
-        silence: 0,
         overruns: 0,
-        silent: 0,
     })
 }
 
@@ -128,7 +109,7 @@ fn negotiate(pcm: &PCM, wish: &MicrophoneWish) -> alsa::Result<(Setup, Vec<pollf
         .find(|encoding| hardware.test_format(encoding.format()).is_ok())
         .ok_or(alsa::Error::unsupported("16, 24 or 32 bits"))?;
     hardware.set_format(encoding.format())?;
-    hardware.set_channels_near(u32::from(wish.channels.max(1)))?;
+    hardware.set_channels_near(u32::from(wish.device_channels()))?;
     hardware.set_rate_near(wish.rate, ValueOr::Nearest)?;
     let rate = hardware.get_rate()?;
     hardware.set_period_size_near((rate / BLOCKS).max(1) as Frames, ValueOr::Nearest)?;
@@ -146,6 +127,11 @@ fn negotiate(pcm: &PCM, wish: &MicrophoneWish) -> alsa::Result<(Setup, Vec<pollf
     Ok((Setup { encoding, rate, channels, buffer, monotonic }, pcm.get()?))
 }
 
+/// When the first frame that waits was taken: `delay` frames before the card's status was true.
+fn first_waiting(status: MonoTime, delay: Frames, rate: u32) -> MonoTime {
+    status.saturating_sub(Duration::from_nanos(delay.max(0) as u64 * 1_000_000_000 / u64::from(rate.max(1))))
+}
+
 /// Some calls of the crate give the number negative.
 fn errno(error: alsa::Error) -> Errno {
     Errno::from_raw(error.errno().abs())
@@ -153,20 +139,15 @@ fn errno(error: alsa::Error) -> Errno {
 
 impl Microphone for AlsaMicrophone {
     fn mode(&self) -> MicrophoneMode {
-        MicrophoneMode { rate: self.setup.rate, channels: self.channels }
+        MicrophoneMode { rate: self.setup.rate, channels: self.setup.channels }
     }
 
     fn next(&mut self, patience: Duration) -> Result<SampleBlock, DeviceError> {
         let limit = MonoTime::now() + patience;
         let mut wakes = 0;
         loop {
-            if let Some(block) = self.due_silence() {
-                return Ok(block);
-            }
             match self.read() {
                 Ok(Some(block)) => return Ok(block),
-                // It turned out how much is missing.
-                Ok(None) if self.silence > 0 => continue,
                 Ok(None) => {}
                 Err(error) => self.recover(error, limit)?,
             }
@@ -182,8 +163,8 @@ impl Microphone for AlsaMicrophone {
         }
     }
 
-    fn overruns(&self) -> (u64, u64) {
-        (self.overruns, self.silent)
+    fn overruns(&self) -> u64 {
+        self.overruns
     }
 }
 
@@ -207,51 +188,26 @@ impl AlsaMicrophone {
         let told = MonoTime::from_timespec(stamp.tv_sec.max(0) as u64, stamp.tv_nsec as u32);
         let trusted = self.setup.monotonic && told <= now && now - told < STALE;
         let measured = first_waiting(if trusted { told } else { now }, status.get_delay(), self.setup.rate);
+        let mut stamp = measured;
         if let Some(earliest) = self.lost {
             // A card tells its position late if anything, so the earliest of some readings is the true one.
-            let earliest = earliest.min(measured);
-            self.lost = Some(earliest);
+            stamp = earliest.min(measured);
+            self.lost = Some(stamp);
             if available < (SETTLED * self.block).min(self.setup.buffer / 2) {
                 return Ok(None);
             }
-            self.lost = None;
-            self.owe_silence(earliest);
-            return Ok(None);
         }
         let frames = match self.pcm.io_bytes().readi(&mut self.raw) {
             Ok(frames) => frames,
             Err(error) if errno(error) == Errno::EAGAIN => return Ok(None),
             Err(error) => return Err(error),
         };
-        let bytes = frames * usize::from(self.setup.channels) * self.setup.encoding.width();
-        self.decoded.clear();
-        self.setup.encoding.decode(&self.raw[..bytes.min(self.raw.len())], &mut self.decoded);
-        let mut samples = Vec::with_capacity(frames * usize::from(self.channels));
-        mix_channels(&self.decoded, self.setup.channels, self.channels, &mut samples);
-        let stamp = self.stamps.block(measured, frames);
-        Ok((frames > 0).then_some(SampleBlock { samples, channels: self.channels, rate: self.setup.rate, stamp }))
-    }
-
-    /// After a loss, with the stamp of the first frame after it: makes silence due.
-    fn owe_silence(&mut self, measured: MonoTime) {
-        let missing = self.stamps.missing(measured);
-        if missing > LONGEST_SILENCE.as_secs() * u64::from(self.setup.rate) {
-            self.stamps.reset();
-            return;
-        }
-        self.silence = missing;
-        self.silent += missing;
-    }
-
-    fn due_silence(&mut self) -> Option<SampleBlock> {
-        let frames = self.silence.min(self.block as u64) as usize;
-        if frames == 0 {
-            return None;
-        }
-        let stamp = self.stamps.unmeasured(frames)?;
-        self.silence -= frames as u64;
-        let samples = vec![0; frames * usize::from(self.channels)];
-        Some(SampleBlock { samples, channels: self.channels, rate: self.setup.rate, stamp })
+        let Setup { encoding, rate, channels, .. } = self.setup;
+        let mut samples = Vec::with_capacity(frames * usize::from(channels));
+        let bytes = frames * usize::from(channels) * encoding.width();
+        encoding.decode(&self.raw[..bytes.min(self.raw.len())], &mut samples);
+        let after_loss = self.lost.take().is_some();
+        Ok((frames > 0).then_some(SampleBlock { samples, channels, rate, stamp, after_loss }))
     }
 
     /// Sets a card going again that lost frames or was suspended.
@@ -311,7 +267,8 @@ mod tests {
     #[test]
     fn a_name_that_nothing_has_is_absent() {
         for device in ["no such card, surely", "hw:CARD=NoSuchCard", "nul\0name"] {
-            let wish = MicrophoneWish { device: device.into(), rate: 48_000, channels: 1, tone: Tone::Beep };
+            let wish =
+                MicrophoneWish { device: device.into(), rate: 48_000, channels: 1, map: vec![], tone: Tone::Beep };
             let error = open(&wish).err().expect("it does not exist");
             assert!(matches!(error, DeviceError::Absent { .. }), "{device:?}: {error}");
         }
@@ -320,11 +277,19 @@ mod tests {
     /// libasound's own `null` device stands in for a card: it captures silence, in any format, at once.
     #[test]
     fn negotiates_and_captures() {
-        let wish = MicrophoneWish { device: "null".into(), rate: 44_100, channels: 2, tone: Tone::Beep };
+        let wish = MicrophoneWish { device: "null".into(), rate: 44_100, channels: 2, map: vec![], tone: Tone::Beep };
         let mut microphone = open(&wish).unwrap();
         assert_eq!(microphone.mode(), MicrophoneMode { rate: 44_100, channels: 2 });
         let block = microphone.next(Duration::from_secs(1)).unwrap();
         assert_eq!((block.rate, block.channels, block.frames()), (44_100, 2, 441));
-        assert!(block.samples.iter().all(|sample| *sample == 0));
+        assert!(block.samples.iter().all(|sample| *sample == 0.0));
+    }
+
+    #[test]
+    fn the_first_waiting_frame_is_as_old_as_the_delay() {
+        let status = MonoTime::from_nanos(1_010_000_000);
+        assert_eq!(first_waiting(status, 480, 48_000), MonoTime::from_nanos(1_000_000_000));
+        assert_eq!(first_waiting(status, -5, 48_000), status);
+        assert_eq!(first_waiting(MonoTime::ZERO, 1_000_000, 8000), MonoTime::ZERO);
     }
 }
