@@ -1,22 +1,21 @@
 use super::{
-    coder, controls,
+    coder, controls, holders,
     layout::Layout,
     modes::{self, Choice},
-    node, offers,
+    node::{self, Node},
+    offers,
     queue::{Queue, Sequence},
+    signal::Signal,
+    stamps::{self, Stamps},
 };
 use crate::{
     device::{Camera, CameraMode, CameraWish, DeviceError},
     media::{FrameRate, PixelFormat, RawFrame},
     time::MonoTime,
-    v4l2::{self as sys, Dequeued, Descriptor, PictureFormat, Ready},
+    v4l2::{self as sys, Descriptor, PictureFormat, Ready},
 };
 use nix::errno::Errno;
 use std::time::Duration;
-
-/// A capture stamp further than this before or after now is a driver's mistake.
-const STALE: Duration = Duration::from_secs(10);
-const EARLY: Duration = Duration::from_secs(1);
 
 /// A camera that streams. Its pictures are the driver's own buffers, given back when dropped, also after the camera is.
 pub struct V4l2Camera {
@@ -24,12 +23,12 @@ pub struct V4l2Camera {
     mode: CameraMode,
     layout: Layout,
     queue: Queue,
+    signal: Signal,
     sequence: Sequence,
+    stamps: Stamps,
     dropped: u64,
     /// Of H.264: it can be asked for a key frame.
     asks_keyframes: bool,
-    /// It was logged that the driver's stamps are of no use.
-    stamps_mistrusted: bool,
 }
 
 /// Finds the camera, negotiates the mode nearest to the wish, sets the controls and starts it.
@@ -38,6 +37,14 @@ pub struct V4l2Camera {
 /// Absent, Ambiguous or Unusable by its name, Busy if another program streams from it, else Failed with the step.
 pub fn open(wish: &CameraWish) -> Result<V4l2Camera, DeviceError> {
     let node = node::find(&wish.device)?;
+    start(&node, wish).map_err(|error| match error {
+        // By now it is no more open here.
+        DeviceError::Busy { device, .. } => DeviceError::Busy { device, by: holders::holders(&node.path) },
+        other => other,
+    })
+}
+
+fn start(node: &Node, wish: &CameraWish) -> Result<V4l2Camera, DeviceError> {
     let device = Descriptor::open(&node.path).map_err(|error| match error {
         Errno::EBUSY => DeviceError::Busy { device: node.node(), by: None },
         other => DeviceError::Unusable { device: node.node(), reason: node::refusal(other).to_owned() },
@@ -45,6 +52,7 @@ pub fn open(wish: &CameraWish) -> Result<V4l2Camera, DeviceError> {
     let name = format!("{} ({}, {})", node.name, node.bus, node.node());
     let unusable = |reason: String| DeviceError::Unusable { device: name.clone(), reason };
 
+    let signal = Signal::find(&device).map_err(|what| DeviceError::Failed { device: name.clone(), what })?;
     let choice = modes::choose(&offers::near(&device, node.queue, wish.size), wish).map_err(unusable)?;
     let size = (choice.size.width, choice.size.height);
     let given = device
@@ -70,9 +78,8 @@ pub fn open(wish: &CameraWish) -> Result<V4l2Camera, DeviceError> {
     }
     let asks_keyframes = h264.is_some() && coder::can_make_keyframes(&device);
     let queue = Queue::start(device, node.queue).map_err(|error| failure(&node.bus, &name, "starting it", error))?;
-    let sequence = Sequence::default();
-    let (dropped, stamps_mistrusted) = (0, false);
-    Ok(V4l2Camera { name, mode, layout, queue, sequence, dropped, asks_keyframes, stamps_mistrusted })
+    let (sequence, stamps) = (Sequence::default(), Stamps::default());
+    Ok(V4l2Camera { name, mode, layout, queue, signal, sequence, stamps, dropped: 0, asks_keyframes })
 }
 
 /// The rate that the driver took; the chosen one where it knows none.
@@ -94,8 +101,8 @@ fn failure(bus: &str, name: &str, step: &str, error: Errno) -> DeviceError {
     let what = match error {
         Errno::EBUSY => return DeviceError::Busy { device: name.to_owned(), by: None },
         Errno::ENOSPC => format!(
-            "{step} failed: the bus {bus} has no bandwidth left for it; format = \"mjpeg\", a smaller size or another port \
-             helps"
+            "{step} failed: the bus {bus} has no bandwidth left for it; format = \"mjpeg\", a smaller size, fewer pictures \
+             per second or another port helps"
         ),
         Errno::ENODEV => "it was unplugged".to_owned(),
         other => format!("{step} failed: {}", other.desc()),
@@ -129,21 +136,20 @@ impl V4l2Camera {
             size: self.layout.size,
             shown: self.layout.shown,
             planes,
-            stamp: self.stamp(&done),
+            stamp: self.stamp(stamps::told(&done)),
             sequence,
             buffer: Box::new(held),
         }))
     }
 
     /// When the picture was taken by the driver's word, or now where that is no use.
-    fn stamp(&mut self, done: &Dequeued) -> MonoTime {
-        let now = MonoTime::now();
-        let stamp = trusted_stamp(done, now);
-        if stamp.is_none() && !self.stamps_mistrusted {
-            self.stamps_mistrusted = true;
+    fn stamp(&mut self, told: Option<MonoTime>) -> MonoTime {
+        let mistrusted = self.stamps.mistrusted();
+        let stamp = self.stamps.stamp(told, MonoTime::now());
+        if self.stamps.mistrusted() && !mistrusted {
             tracing::warn!("{}: its driver's time stamps are no use; pictures are stamped as they arrive", self.name);
         }
-        stamp.unwrap_or(now)
+        stamp
     }
 
     fn failed(&self, error: Errno) -> DeviceError {
@@ -156,22 +162,18 @@ impl V4l2Camera {
     }
 }
 
-/// The driver's stamp, if it is of CLOCK_MONOTONIC and believable.
-fn trusted_stamp(done: &Dequeued, now: MonoTime) -> Option<MonoTime> {
-    let monotonic = done.flags & sys::V4L2_BUF_FLAG_TIMESTAMP_MASK == sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
-    let stamp = MonoTime::from_timespec(done.seconds, done.micros.saturating_mul(1000));
-    (monotonic && now.since(stamp) < STALE && stamp.since(now) < EARLY).then_some(stamp)
-}
-
 impl Camera for V4l2Camera {
     fn mode(&self) -> &CameraMode {
         &self.mode
     }
 
     fn next(&mut self, patience: Duration) -> Result<RawFrame, DeviceError> {
-        let deadline = MonoTime::now() + patience;
+        let (deadline, dropped) = (MonoTime::now() + patience, self.dropped);
         let mut trouble = false;
         loop {
+            if let Some(what) = self.signal.changed(self.queue.device(), MonoTime::now()) {
+                return Err(DeviceError::Failed { device: self.name.clone(), what });
+            }
             if let Some(frame) = self.take().map_err(|error| self.failed(error))? {
                 return Ok(frame);
             }
@@ -180,6 +182,10 @@ impl Camera for V4l2Camera {
                 return Err(self.failed(Errno::EIO));
             }
             let left = deadline - MonoTime::now();
+            if left.is_zero() && self.dropped > dropped {
+                let what = format!("for {:.1} s it gave damaged pictures alone", patience.as_secs_f64());
+                return Err(DeviceError::Failed { device: self.name.clone(), what });
+            }
             if left.is_zero() {
                 return Err(DeviceError::Stalled { after: patience });
             }
@@ -204,23 +210,6 @@ mod tests {
     fn choice() -> Choice {
         let (format, size, fps) = (PixelFormat::Yuyv, Size::new(640, 480), FrameRate::new(30, 1));
         Choice { format, fourcc: u32::from_le_bytes(*b"YUYV"), size, fps, reason: String::new() }
-    }
-
-    #[test]
-    fn stamps_of_another_clock_or_time_are_not_trusted() {
-        let now = MonoTime::from_timespec(1000, 0);
-        let done = |flags, seconds| Dequeued { flags, seconds, micros: 500_000, ..Dequeued::default() };
-        let monotonic = sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC | sys::V4L2_BUF_FLAG_MAPPED;
-        assert_eq!(trusted_stamp(&done(monotonic, 999), now), Some(MonoTime::from_timespec(999, 500_000_000)));
-        for (flags, seconds) in [
-            (sys::V4L2_BUF_FLAG_TIMESTAMP_UNKNOWN, 999),
-            (sys::V4L2_BUF_FLAG_TIMESTAMP_COPY, 999),
-            (monotonic, 0),
-            (monotonic, 1002),
-            (monotonic, u64::MAX),
-        ] {
-            assert_eq!(trusted_stamp(&done(flags, seconds), now), None);
-        }
     }
 
     #[test]

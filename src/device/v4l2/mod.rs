@@ -4,11 +4,14 @@ mod camera;
 mod coder;
 mod controls;
 mod fourcc;
+mod holders;
 mod layout;
 mod modes;
 mod node;
 mod offers;
 mod queue;
+mod signal;
+mod stamps;
 
 pub use camera::{V4l2Camera, open};
 

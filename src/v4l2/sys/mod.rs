@@ -4,9 +4,11 @@
 mod buffers;
 mod controls;
 mod formats;
+mod inputs;
 
 pub use buffers::{Dequeued, Filled, MOST_PLANES, Mapping, Memory, MemoryPlane, Used};
 pub use formats::{EnumeratedSize, PictureFormat, PlaneFormat, intervals_of_entry, size_of_entry};
+pub use inputs::Timings;
 pub use v4l::v4l_sys::*;
 
 use nix::{
@@ -29,11 +31,6 @@ use v4l::v4l2::{ioctl, vidioc::*};
 /// The last close in the very instant of a USB unplug can oops a kernel (seen with 6.1): a descriptor whose device
 /// has gone is closed only after this.
 const LINGER: Duration = Duration::from_millis(500);
-
-/// The two requests that the crate's bindings lack.
-const VIDIOC_DQEVENT: _IOC_TYPE = nix::request_code_read!(b'V', 89, size_of::<v4l2_event>()) as _IOC_TYPE;
-const VIDIOC_SUBSCRIBE_EVENT: _IOC_TYPE =
-    nix::request_code_write!(b'V', 90, size_of::<v4l2_event_subscription>()) as _IOC_TYPE;
 
 /// One of a device's queues of buffers (`enum v4l2_buf_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,7 +95,9 @@ plain!(
     v4l2_event_subscription,
     v4l2_encoder_cmd,
     v4l2_selection,
-    i32
+    v4l2_dv_timings,
+    i32,
+    u64
 );
 
 /// An open video node, non-blocking.
@@ -165,27 +164,6 @@ impl Descriptor {
 
     pub fn capability(&self) -> Result<v4l2_capability, Errno> {
         self.ask(VIDIOC_QUERYCAP, v4l2_capability::zeroed())
-    }
-
-    /// The input that is chosen, with its status (`V4L2_IN_ST_NO_SIGNAL` …).
-    pub fn input(&self) -> Result<v4l2_input, Errno> {
-        let index = self.ask(VIDIOC_G_INPUT, 0i32)?;
-        self.ask(VIDIOC_ENUMINPUT, v4l2_input { index: index as u32, ..v4l2_input::zeroed() })
-    }
-
-    /// Has events of that kind (`V4L2_EVENT_SOURCE_CHANGE` …) reported by [`Descriptor::event`].
-    pub fn subscribe(&self, kind: u32) -> Result<(), Errno> {
-        self.ask(VIDIOC_SUBSCRIBE_EVENT, v4l2_event_subscription { type_: kind, ..v4l2_event_subscription::zeroed() })
-            .map(drop)
-    }
-
-    /// The kind of the oldest event that waits, None while there is none.
-    pub fn event(&self) -> Result<Option<u32>, Errno> {
-        match self.ask(VIDIOC_DQEVENT, v4l2_event::zeroed()) {
-            Ok(event) => Ok(Some(event.type_)),
-            Err(Errno::ENOENT | Errno::EAGAIN) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     /// Starts or stops a queue.
