@@ -2,6 +2,7 @@
 
 use eyrie::{
     config,
+    device::list::ControlInfo,
     health::{
         control::{self, Command, Handler, Response},
         status::{Clock, NetworkStatus, Status},
@@ -207,7 +208,7 @@ struct Server {
 
 impl Handler for Server {
     async fn handle(&self, command: Command) -> Response {
-        self.asked.lock().unwrap().push(command);
+        self.asked.lock().unwrap().push(command.clone());
         match (command, &self.refuses) {
             (Command::Status, _) => Response::Status(Box::new(Status {
                 version: "9.9".into(),
@@ -219,6 +220,10 @@ impl Handler for Server {
                 network: NetworkStatus::default(),
             })),
             (Command::Reload, None) => Response::Done,
+            (Command::Control { camera, name, value }, _) => match camera.as_str() {
+                "front" => Response::Controls(gain_and_exposure(name.as_deref(), value.as_deref())),
+                _ => Response::Failed("no camera is named `x`; there are: front".to_owned()),
+            },
             (Command::Reload, Some(why)) => Response::Failed(why.clone()),
         }
     }
@@ -261,6 +266,43 @@ fn reload_gives_the_checkers_text() {
     serve(&home.path().join("c.sock"), Some("e.toml:1:1: a: b; expected c\na\n^"));
     let expected = "e.toml:1:1: a: b; expected c\na\n^\n".to_owned();
     assert_eq!(output(&home, &["reload", "--socket", "./c.sock"]), (Some(1), String::new(), expected));
+}
+
+/// A camera's two controls, or the one of that name with that value.
+fn gain_and_exposure(name: Option<&str>, value: Option<&str>) -> Vec<ControlInfo> {
+    let gain = ControlInfo { name: "gain".into(), min: -9, max: 9, default: 3, value: Some(4), menu: None };
+    let menu = Some([(1, "Manual Mode".to_owned()), (3, "Aperture Priority Mode".to_owned())].into());
+    let exposure = ControlInfo { name: "auto_exposure".into(), min: 0, max: 3, value: Some(3), menu, ..gain.clone() };
+    let mut controls = vec![gain, exposure];
+    controls.retain(|control| name.is_none_or(|name| name == control.name));
+    if let Some(value) = value {
+        controls[0].value = value.parse().ok();
+    }
+    controls
+}
+
+#[test]
+fn control_lists_reads_and_sets() {
+    let home = home_with(GOOD);
+    let server = serve(&home.path().join("eyrie/control.sock"), None);
+    let said = |arguments: &[&str]| output(&home, &[&["control"], arguments].concat());
+    let printed = |text: &str| (Some(0), text.to_owned(), String::new());
+    let table = "\
+CONTROL        VALUE  DEFAULT  RANGE
+gain           4      3        -9 to 9
+auto_exposure  3      3        1 Manual Mode, 3 Aperture Priority Mode
+";
+    assert_eq!(said(&["front"]), printed(table));
+    assert_eq!(said(&["front", "auto_exposure"]), printed("3 Aperture Priority Mode\n"));
+    assert_eq!(said(&["front", "gain", "-7"]), printed("-7\n"));
+    let (_, json, _) = said(&["front", "gain", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json[0]["value"], 4);
+    let unknown = "no camera is named `x`; there are: front\n".to_owned();
+    assert_eq!(said(&["x", "gain"]), (Some(1), String::new(), unknown));
+    let [camera, name, value] = ["front", "gain", "-7"].map(str::to_owned);
+    let set = Command::Control { camera, name: Some(name), value: Some(value) };
+    assert!(server.asked.lock().unwrap().contains(&set));
 }
 
 fn set(home: &TempDir, rest: &[&str]) -> (Option<i32>, String, String) {

@@ -2,6 +2,7 @@
 
 use super::{
     access::{self, MADE_USER},
+    controls,
     listen::{self, Listener},
     plan::Plan,
     serving::Serving,
@@ -130,10 +131,7 @@ impl Server {
                     announced = true;
                     self.announce()?;
                 }
-                Some((command, answer)) = self.requests.recv() => {
-                    let response = self.obey(command).await;
-                    let _ = answer.send(response);
-                }
+                Some((command, answer)) = self.requests.recv() => self.obey(command, answer).await,
                 _ = hang_up.recv() => {
                     if let Err(error) = self.reload() {
                         tracing::error!("the changed config is not applied, the old one goes on:\n{error}");
@@ -189,11 +187,15 @@ impl Server {
         out.flush()
     }
 
-    async fn obey(&mut self, command: Command) -> Response {
-        match command {
+    async fn obey(&mut self, command: Command, answer: oneshot::Sender<Response>) {
+        let response = match command {
+            Command::Control { camera, name, value } => {
+                return controls::obey(&self.serving.cameras, &camera, name, value, answer);
+            }
             Command::Status => Response::Status(Box::new(status::status(&self.serving, self.started).await)),
             Command::Reload => self.reload().map_or_else(Response::Failed, |()| Response::Done),
-        }
+        };
+        let _ = answer.send(response);
     }
 
     /// Reads the config anew and applies it whole, or not at all.

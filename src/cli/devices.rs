@@ -1,11 +1,15 @@
 use super::{
+    control::control_table,
     print,
     table::{or_dash, table},
 };
-use crate::device::{alsa, list};
+use crate::device::{
+    alsa,
+    list::{self, ControlInfo},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, process::ExitCode};
+use std::process::ExitCode;
 
 #[derive(clap::Args)]
 pub struct Devices {
@@ -46,7 +50,7 @@ struct Camera {
     usable: bool,
     reason: Option<String>,
     formats: Vec<Format>,
-    controls: Vec<Control>,
+    controls: Vec<ControlInfo>,
 }
 
 #[derive(Deserialize)]
@@ -55,16 +59,6 @@ struct Format {
     width: u32,
     height: u32,
     fps: Option<f64>,
-}
-
-#[derive(Deserialize)]
-struct Control {
-    name: String,
-    min: i64,
-    max: i64,
-    default: i64,
-    value: Option<i64>,
-    menu: Option<BTreeMap<i64, String>>,
 }
 
 #[derive(Deserialize)]
@@ -96,10 +90,7 @@ fn readable(found: &Found) -> String {
         text += &table(["FORMAT", "SIZE", "PICTURES PER SECOND"], &modes(&camera.formats));
         if !camera.controls.is_empty() {
             text += "\n";
-            text += &table(
-                ["CONTROL", "VALUE", "DEFAULT", "RANGE"],
-                &camera.controls.iter().map(control_row).collect::<Vec<_>>(),
-            );
+            text += &control_table(&camera.controls);
         }
     }
     text += "\n";
@@ -126,14 +117,6 @@ fn modes(formats: &[Format]) -> Vec<[String; 3]> {
         }
     }
     rows
-}
-
-fn control_row(control: &Control) -> [String; 4] {
-    let range = match &control.menu {
-        Some(menu) => joined(&menu.iter().map(|(value, meaning)| format!("{value} {meaning}")).collect::<Vec<_>>()),
-        None => format!("{} to {}", control.min, control.max),
-    };
-    [control.name.clone(), or_dash(control.value), control.default.to_string(), range]
 }
 
 fn joined<T: ToString>(items: &[T]) -> String {

@@ -1,6 +1,7 @@
 //! The command line, one file per command.
 
 mod check;
+mod control;
 mod devices;
 mod log;
 mod passwd;
@@ -33,6 +34,8 @@ enum Command {
     Check(check::Check),
     /// List cameras and sound cards
     Devices(devices::Devices),
+    /// Read or set a control of a camera of the running server
+    Control(control::Control),
     /// Print a [[user]] block for the config
     Passwd(passwd::Passwd),
     /// Say how the running server fares and who watches
@@ -49,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Run(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Devices(command) => command.run(),
+        Command::Control(command) => command.run(),
         Command::Passwd(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Reload(command) => command.run(),

@@ -46,7 +46,7 @@ impl Server {
     pub fn ask(&self, command: Command) -> Result<Response, NoAnswer> {
         let sockets = self.sockets().map_err(NoAnswer::Config)?;
         for path in &sockets {
-            match control::request(path, command) {
+            match control::request(path, &command) {
                 Ok(response) => return Ok(response),
                 Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
                 Err(error) => return Err(NoAnswer::Failed(path.clone(), error)),

@@ -150,7 +150,18 @@ fn camera(name: &Spanned<String>, mut s: Section<'_, '_>) -> CameraConfig {
         ("uyvy", Some(PixelFormat::Uyvy)),
         ("nv12", Some(PixelFormat::Nv12)),
         ("yu12", Some(PixelFormat::I420)),
+        ("rgb24", Some(PixelFormat::Rgb24)),
         ("mjpeg", Some(PixelFormat::Mjpeg)),
+        ("h264", Some(PixelFormat::H264)),
+        ("nv21", Some(PixelFormat::Nv21)),
+        ("nv16", Some(PixelFormat::Nv16)),
+        ("422p", Some(PixelFormat::I422)),
+        ("yvyu", Some(PixelFormat::Yvyu)),
+        ("vyuy", Some(PixelFormat::Vyuy)),
+        ("grey", Some(PixelFormat::Grey)),
+        ("bgr24", Some(PixelFormat::Bgr24)),
+        ("bgrx32", Some(PixelFormat::Bgrx32)),
+        ("rgb565", Some(PixelFormat::Rgb565)),
     ];
     const FLIPS: &[(&str, Flip)] =
         &[("none", Flip::None), ("horizontal", Flip::Horizontal), ("vertical", Flip::Vertical)];
@@ -161,7 +172,7 @@ fn camera(name: &Spanned<String>, mut s: Section<'_, '_>) -> CameraConfig {
     let camera = CameraConfig {
         size: s.or("size", forms::size(smallest), default.size),
         fps: s.or("fps", forms::frame_rate(), default.fps),
-        format: s.or("format", forms::choice(FORMATS, &["rgb24", "h264"]), default.format),
+        format: s.or("format", forms::choice(FORMATS, &[]), default.format),
         orientation: Orientation {
             rotation: s.not_yet("rotate", rotation(), Rotation::None, "0"),
             flip: s.not_yet("flip", forms::choice(FLIPS, &[]), Flip::None, "\"none\""),
@@ -268,6 +279,11 @@ fn video(mut s: Section<'_, '_>, cameras: &[CameraConfig]) -> Option<VideoConfig
         bitrate_max: s.or("bitrate_max", forms::bitrate(), default.bitrate_max),
         ..default
     };
+    let camera = cameras.iter().find(|camera| camera.name == video.from);
+    if video.codec != VideoCodec::Copy && camera.is_some_and(|camera| camera.format == Some(PixelFormat::H264)) {
+        let wrong = format!("the H.264 of camera {:?} is passed through only", video.from);
+        s.refuse_key("codec", wrong, format!("another `format` in [camera.{}], or codec = \"copy\"", video.from));
+    }
     if video.bitrate_min > video.bitrate_max {
         let wrong = format!("{} is above bitrate_max, {}", video.bitrate_min, video.bitrate_max);
         s.refuse_key("bitrate_min", wrong, "bitrate_min not above bitrate_max");

@@ -62,7 +62,7 @@ pub fn edit(text: &str, origin: &str, key: &str, value: &str) -> Result<String, 
 fn shape_of(path: &[&str]) -> Result<Shape, EditError> {
     // A control's name is the user's, as are those of cameras, streams and users.
     if let ["camera", _, "controls", _] = path {
-        return Ok(Shape::Number);
+        return Ok(Shape::TextOrNumber);
     }
     let general = match path {
         [kind @ ("camera" | "microphone" | "stream" | "user"), _, rest @ ..] => {

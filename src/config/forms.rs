@@ -1,6 +1,6 @@
 //! How values are written: each form knows what it expects in words and reads a TOML value, or says what is wrong.
 
-use crate::media::{FrameRate, Size};
+use crate::media::{ControlValue, FrameRate, Size};
 use ipnet::IpNet;
 use std::{
     fmt::Display,
@@ -112,10 +112,12 @@ pub(super) fn integer(range: RangeInclusive<i64>) -> Form<i64> {
     Form::new(Shape::Number, expected, move |value| within(as_integer(value).ok_or_else(|| describe(value))?, &range))
 }
 
-/// A V4L2 control: a number, or a boolean for 0 and 1.
-pub(super) fn control() -> Form<i64> {
-    Form::new(Shape::Number, "a whole number, or true or false", |value| {
-        value.as_bool().map(i64::from).or_else(|| as_integer(value)).ok_or_else(|| describe(value))
+/// A V4L2 control: a number, a boolean for 0 and 1, or the text of a menu's entry.
+pub(super) fn control() -> Form<ControlValue> {
+    Form::new(Shape::TextOrNumber, "a whole number, true or false, or the text of a menu's entry", |value| {
+        let number = value.as_bool().map(i64::from).or_else(|| as_integer(value)).map(ControlValue::Number);
+        let entry = || value.as_str().filter(|text| is_plain(text)).map(|text| ControlValue::Entry(text.to_owned()));
+        number.or_else(entry).ok_or_else(|| describe(value))
     })
 }
 

@@ -1,7 +1,8 @@
 //! The config as values, with the names of the file. `Default` of each part is what the file's empty part means.
 
 use crate::media::{
-    AudioCodec, EncoderChoice, FrameRate, H264Profile, Orientation, PixelFormat, Scene, Size, Tone, VideoCodec,
+    AudioCodec, ControlValue, EncoderChoice, FrameRate, H264Profile, Orientation, PixelFormat, Scene, Size, Tone,
+    VideoCodec,
 };
 use ipnet::IpNet;
 use std::{
@@ -150,7 +151,7 @@ pub struct CameraConfig {
     /// `flip` and `rotate`.
     pub orientation: Orientation,
     /// V4L2 controls by name.
-    pub controls: Vec<(String, i64)>,
+    pub controls: Vec<(String, ControlValue)>,
     /// Only for `test`.
     pub scene: Scene,
 }

@@ -87,7 +87,7 @@ device = "usb-1"
 size = "640x480"
 fps = 25
 format = "yu12"
-controls = { gain = 3, auto_exposure = true }
+controls = { gain = 3, auto_exposure = true, power_line_frequency = "50 Hz" }
 [camera.a]
 device = "test"
 scene = "busy"
@@ -138,7 +138,11 @@ sha256 = "00000000000000000000000000000000000000000000000000000000000000ff"
         size: Size::new(640, 480),
         fps: FrameRate::new(25, 1),
         format: Some(PixelFormat::I420),
-        controls: vec![("gain".into(), 3), ("auto_exposure".into(), 1)],
+        controls: vec![
+            ("gain".into(), 3.into()),
+            ("auto_exposure".into(), 1.into()),
+            ("power_line_frequency".into(), "50 Hz".into()),
+        ],
         ..CameraConfig::new("b", "usb-1")
     };
     let a = CameraConfig { scene: Scene::Busy, ..CameraConfig::new("a", "test") };
@@ -225,7 +229,7 @@ fn errors_name_key_and_mend() {
         ("camera.b = 3", "camera.b: the number 3 does not fit here; expected a table [camera.NAME]"),
         ("[user]", "user: a table does not fit here; expected tables [[user]]"),
         ("user = [1]", "user: the number 1 does not fit here; expected tables [[user]]"),
-        ("[camera.b]\ndevice = 'x'\ncontrols = { gain = 'x' }", "camera.b.controls.gain: the text \"x\""),
+        ("[camera.b]\ndevice = 'x'\ncontrols = { gain = 0.5 }", "camera.b.controls.gain: the number 0.5"),
         // Impossible values.
         ("[server]\nsession_timeout = '1500ms'", "server.session_timeout: is no whole number of seconds"),
         (
@@ -270,6 +274,10 @@ fn errors_name_key_and_mend() {
             "microphone.b.map: 2 channels are named, `channels` is 1; expected one of the card's channels for each",
         ),
         ("[microphone.b]\ndevice = 'hw:0'\ngain = '90dB'", "microphone.b.gain: \"90dB\" does not fit here"),
+        (
+            "[camera.b]\ndevice = 'usb-1'\nformat = 'h264'\n[stream.b]\nvideo = { from = 'b' }",
+            "stream.b.video.codec: the H.264 of camera \"b\" is passed through only; expected another `format`",
+        ),
         ("[microphone.b]\ndevice = 'hw:0'\ntone = 'beep'", "microphone.b.tone: a real device has none"),
         ("[stream.b]", "stream.b: has neither video nor audio; expected video = "),
         ("[stream.b]\nvideo = {}", "stream.b.video.from: is missing; expected \"front\""),
@@ -335,8 +343,6 @@ fn what_comes_later_takes_its_default_only() {
         ("server", "transports", "['udp', 'tcp', 'http', 'websocket', 'multicast']", "['udp', 'http']"),
         ("camera.front", "rotate", "0", "180"),
         ("camera.front", "flip", "'none'", "'vertical'"),
-        ("camera.front", "format", "'auto'", "'rgb24'"),
-        ("camera.front", "format", "'yuyv'", "'h264'"),
         ("stream.main", "overlay", "false", "true"),
         ("stream.main", "srtp", "false", "true"),
         ("stream.main", "relay", "''", "'rtsp://relay/front'"),

@@ -1,7 +1,7 @@
 //! What `eyrie devices` tells of the cameras.
 
 use crate::media::FrameRate;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 
 pub use super::v4l2::cameras;
@@ -38,7 +38,7 @@ pub struct FormatInfo {
 }
 
 /// A control that takes one number.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ControlInfo {
     /// As a config names it.
     pub name: String,

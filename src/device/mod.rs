@@ -11,7 +11,10 @@ pub mod slate;
 pub mod tone;
 pub mod v4l2;
 
-use crate::media::{FrameRate, H264Profile, Orientation, PixelFormat, RawFrame, SampleBlock, Scene, Size, Tone};
+use crate::media::{
+    ControlValue, FrameRate, H264Profile, Orientation, PixelFormat, RawFrame, SampleBlock, Scene, Size, Tone,
+};
+use list::ControlInfo;
 use std::{fmt, time::Duration};
 
 /// The device name of the test pattern and of the test microphone.
@@ -116,6 +119,40 @@ pub fn open_camera(wish: &CameraWish) -> Result<Box<dyn Camera>, DeviceError> {
     }
 }
 
+/// The controls that the camera of that device has, with their values now, also while it captures.
+///
+/// # Errors
+/// Absent, Ambiguous or Unusable.
+pub fn camera_controls(device: &str) -> Result<Vec<ControlInfo>, DeviceError> {
+    with_controls(device)?;
+    v4l2::camera_controls(device)
+}
+
+/// One control of the camera of that device.
+///
+/// # Errors
+/// As for [`camera_controls`], and Failed with the nearest right name.
+pub fn camera_control(device: &str, name: &str) -> Result<ControlInfo, DeviceError> {
+    with_controls(device)?;
+    v4l2::camera_control(device, name)
+}
+
+/// Sets a control of the camera of that device, also while it captures; what it is then.
+///
+/// # Errors
+/// As for [`camera_controls`], and Failed with the nearest right name or value.
+pub fn set_camera_control(device: &str, name: &str, value: &ControlValue) -> Result<ControlInfo, DeviceError> {
+    with_controls(device)?;
+    v4l2::set_camera_control(device, name, value)
+}
+
+fn with_controls(device: &str) -> Result<(), DeviceError> {
+    match device {
+        TEST => Err(DeviceError::Unusable { device: "test".to_owned(), reason: "it has no controls".to_owned() }),
+        _ => Ok(()),
+    }
+}
+
 /// Opens the microphone that `wish` names.
 ///
 /// # Errors
@@ -155,7 +192,7 @@ pub struct CameraWish {
     /// How its pictures are turned, by the camera where it can, else by who encodes them.
     pub orientation: Orientation,
     /// V4L2 controls by name.
-    pub controls: Vec<(String, i64)>,
+    pub controls: Vec<(String, ControlValue)>,
     /// Only for `test`.
     pub scene: Scene,
 }

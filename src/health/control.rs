@@ -2,6 +2,7 @@
 //! back, such as `{"ok":true,"status":{…}}` or `{"ok":false,"error":"…"}`, and is closed.
 
 use super::status::Status;
+use crate::device::list::ControlInfo;
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::{
@@ -31,9 +32,17 @@ const LONGEST_REQUEST: u64 = 64 * 1024;
 const LONGEST_RESPONSE: u64 = 64 * 1024 * 1024;
 const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "lowercase")]
 pub enum Command {
+    /// A camera's controls: all, the named one, or the named one set to a value (a number or a menu entry's text).
+    Control {
+        camera: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<String>,
+    },
     Status,
     /// Read the config anew; answered when it is applied, or refused whole.
     Reload,
@@ -43,17 +52,20 @@ pub enum Command {
 #[serde(into = "Wire", from = "Wire")]
 pub enum Response {
     Done,
+    Controls(Vec<ControlInfo>),
     Status(Box<Status>),
     /// Why not, for a person.
     Failed(String),
 }
 
 /// A [`Response`] as it is written.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Wire {
     ok: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    controls: Option<Vec<ControlInfo>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     status: Option<Box<Status>>,
 }
@@ -61,19 +73,21 @@ struct Wire {
 impl From<Response> for Wire {
     fn from(response: Response) -> Self {
         match response {
-            Response::Done => Self { ok: true, error: None, status: None },
-            Response::Status(status) => Self { ok: true, error: None, status: Some(status) },
-            Response::Failed(error) => Self { ok: false, error: Some(error), status: None },
+            Response::Done => Self { ok: true, ..Self::default() },
+            Response::Controls(controls) => Self { ok: true, controls: Some(controls), ..Self::default() },
+            Response::Status(status) => Self { ok: true, status: Some(status), ..Self::default() },
+            Response::Failed(error) => Self { error: Some(error), ..Self::default() },
         }
     }
 }
 
 impl From<Wire> for Response {
-    fn from(Wire { ok, error, status }: Wire) -> Self {
-        match (ok, status) {
-            (true, Some(status)) => Self::Status(status),
-            (true, None) => Self::Done,
-            (false, _) => Self::Failed(error.unwrap_or_else(|| "failed".into())),
+    fn from(Wire { ok, error, controls, status }: Wire) -> Self {
+        match (ok, status, controls) {
+            (true, Some(status), _) => Self::Status(status),
+            (true, None, Some(controls)) => Self::Controls(controls),
+            (true, None, None) => Self::Done,
+            (false, ..) => Self::Failed(error.unwrap_or_else(|| "failed".into())),
         }
     }
 }
@@ -199,14 +213,14 @@ async fn serve_client(limits: Limits, mut stream: tokio::net::UnixStream, handle
 ///
 /// # Errors
 /// If none answers there, or not in time, or not so that it is understood.
-pub fn request(path: &Path, command: Command) -> io::Result<Response> {
+pub fn request(path: &Path, command: &Command) -> io::Result<Response> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // The time to send is also that to connect (unix(7)).
     socket.set_write_timeout(Some(CLIENT_PATIENCE))?;
     socket.set_read_timeout(Some(CLIENT_PATIENCE))?;
     socket.connect(&SockAddr::unix(path)?).map_err(in_time)?;
     let mut stream = UnixStream::from(OwnedFd::from(socket));
-    let mut request = serde_json::to_vec(&command).expect("an enum without data is JSON");
+    let mut request = serde_json::to_vec(command).expect("an enum of texts is JSON");
     request.push(b'\n');
     stream.write_all(&request).map_err(in_time)?;
     let mut response = vec![];
@@ -236,6 +250,7 @@ mod tests {
             match command {
                 Command::Status => Response::Done,
                 Command::Reload => Response::Failed("f:1:1: no".into()),
+                Command::Control { .. } => Response::Controls(vec![]),
             }
         }
     }
@@ -255,8 +270,8 @@ mod tests {
     #[test]
     fn commands_are_answered() {
         let (_folder, path) = server(LIMITS);
-        assert_eq!(request(&path, Command::Status).unwrap(), Response::Done);
-        assert_eq!(request(&path, Command::Reload).unwrap(), Response::Failed("f:1:1: no".into()));
+        assert_eq!(request(&path, &Command::Status).unwrap(), Response::Done);
+        assert_eq!(request(&path, &Command::Reload).unwrap(), Response::Failed("f:1:1: no".into()));
         let metadata = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
         assert_eq!((metadata(&path), metadata(path.parent().unwrap())), (0o660, 0o700));
     }
@@ -264,6 +279,9 @@ mod tests {
     #[test]
     fn the_wire_is_as_documented() {
         assert_eq!(serde_json::to_string(&Command::Reload).unwrap(), r#"{"command":"reload"}"#);
+        let (camera, name, value) = ("front".to_owned(), Some("gain".to_owned()), None);
+        let control = serde_json::to_string(&Command::Control { camera, name, value }).unwrap();
+        assert_eq!(control, r#"{"command":"control","camera":"front","name":"gain"}"#);
         assert_eq!(serde_json::to_string(&Response::Done).unwrap(), r#"{"ok":true}"#);
         let failed = Response::Failed("why".into());
         assert_eq!(serde_json::to_string(&failed).unwrap(), r#"{"ok":false,"error":"why"}"#);
@@ -282,14 +300,14 @@ mod tests {
     fn hostile_clients_hang_nobody() {
         let (_folder, path) = server(Limits { clients: 2, patience: Duration::from_millis(50) });
         let silent: Vec<_> = (0..4).map(|_| UnixStream::connect(&path).unwrap()).collect();
-        assert_eq!(request(&path, Command::Status).unwrap(), Response::Done);
+        assert_eq!(request(&path, &Command::Status).unwrap(), Response::Done);
         drop(silent);
         for bytes in [&b"\n"[..], b"{\"command\":\"explode\"}\n", b"\xff\n", &[b'['; 1 << 17]] {
             let answer = answer_to(&path, bytes);
             assert!(answer.is_empty() || answer.contains("not understood"), "{answer}");
         }
         assert!(answer_to(&path, b"{}\n").contains(r#""ok":false"#));
-        assert_eq!(request(&path, Command::Status).unwrap(), Response::Done);
+        assert_eq!(request(&path, &Command::Status).unwrap(), Response::Done);
     }
 
     #[test]
@@ -301,7 +319,7 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         assert_eq!(error.to_string(), format!("control socket {}: another server answers there", path.display()));
         drop(living);
-        assert!(request(&path, Command::Status).is_err());
+        assert!(request(&path, &Command::Status).is_err());
         drop(bind(&path).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         fs::remove_file(&path).unwrap();

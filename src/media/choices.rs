@@ -1,5 +1,7 @@
 //! Choices that a config names and a device or codec carries out.
 
+use std::fmt;
+
 /// What the test pattern shows below its marks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scene {
@@ -36,6 +38,41 @@ pub enum VideoCodec {
     H264,
     /// The camera's own H.264 or JPEG, passed through.
     Copy,
+}
+
+/// What a camera's control is set to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlValue {
+    /// Of a switch 0 or 1, of a menu the entry's number.
+    Number(i64),
+    /// The text of a menu's entry.
+    Entry(String),
+}
+
+impl From<i64> for ControlValue {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<&str> for ControlValue {
+    /// As a person types it: a number, `true` or `false`, or a menu entry's text.
+    fn from(text: &str) -> Self {
+        match text.trim() {
+            "true" => Self::Number(1),
+            "false" => Self::Number(0),
+            text => text.parse().map_or_else(|_| Self::Entry(text.to_owned()), Self::Number),
+        }
+    }
+}
+
+impl fmt::Display for ControlValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Entry(text) => write!(f, "`{text}`"),
+        }
+    }
 }
 
 /// Which encoder makes the H.264.

@@ -8,7 +8,7 @@ mod samples;
 mod track;
 
 pub use access_unit::AccessUnit;
-pub use choices::{EncoderChoice, Flip, H264Profile, Orientation, Rotation, Scene, Tone, VideoCodec};
+pub use choices::{ControlValue, EncoderChoice, Flip, H264Profile, Orientation, Rotation, Scene, Tone, VideoCodec};
 pub use frame::{FrameBuffer, FrameRate, PixelFormat, Plane, PlaneShape, RawFrame, Size};
 pub use samples::{SampleBlock, mix_channels, pick_channels};
 pub use track::{AudioCodec, AudioFormat, H264Format, ParameterSets, TrackFormat};

@@ -4,8 +4,11 @@ use super::{
     sync::{Bell, lock},
 };
 use crate::{
-    device::{Camera, CameraWish, DeviceError, hotplug::Hotplug, open_camera},
-    media::{FrameRate, RawFrame},
+    device::{
+        Camera, CameraWish, DeviceError, camera_control, camera_controls, hotplug::Hotplug, list::ControlInfo,
+        open_camera, set_camera_control,
+    },
+    media::{ControlValue, FrameRate, RawFrame},
     time::MonoTime,
 };
 use std::{
@@ -36,6 +39,8 @@ struct Shared {
     wish: CameraWish,
     state: Mutex<State>,
     subscribers: Mutex<Vec<Subscriber>>,
+    /// Set at run time; set again whenever the camera is opened anew.
+    controls: Mutex<Vec<(String, ControlValue)>>,
     /// Wakes the supervisor when demand rises or the end comes.
     bell: Bell,
     stop: AtomicBool,
@@ -72,6 +77,7 @@ impl CameraSource {
             wish,
             state: Mutex::new(State { state: SourceState::Idle, last_frame: MonoTime::now() }),
             subscribers: Mutex::default(),
+            controls: Mutex::default(),
             bell: Bell::default(),
             stop: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
@@ -111,6 +117,34 @@ impl CameraSource {
 
     pub fn state(&self) -> SourceState {
         lock(&self.shared.state).state.clone()
+    }
+
+    /// The camera's controls. May block in its driver.
+    ///
+    /// # Errors
+    /// It is absent, or has none.
+    pub fn controls(&self) -> Result<Vec<ControlInfo>, DeviceError> {
+        camera_controls(&self.wish().device)
+    }
+
+    /// One control of the camera. May block in its driver.
+    ///
+    /// # Errors
+    /// In words, with the nearest right name.
+    pub fn control(&self, name: &str) -> Result<ControlInfo, DeviceError> {
+        camera_control(&self.wish().device, name)
+    }
+
+    /// Sets a control, now and whenever the camera is opened anew; what it is then. May block in its driver.
+    ///
+    /// # Errors
+    /// In words, with the nearest right name or value.
+    pub fn set_control(&self, name: &str, value: ControlValue) -> Result<ControlInfo, DeviceError> {
+        let control = set_camera_control(&self.wish().device, name, &value)?;
+        let mut controls = lock(&self.shared.controls);
+        controls.retain(|(set, _)| *set != control.name);
+        controls.push((control.name.clone(), value));
+        Ok(control)
     }
 
     /// Why there is no picture now, or None while frames come or are about to.
@@ -162,7 +196,7 @@ impl Shared {
                 self.set_state(SourceState::Starting);
             }
             let begun = MonoTime::now();
-            let Err(error) = open_camera(&self.wish).and_then(|camera| self.capture(camera)) else { continue };
+            let Err(error) = open_camera(&self.wish()).and_then(|camera| self.capture(camera)) else { continue };
             let reason = error.to_string();
             if self.state() != SourceState::NoSignal(reason.clone()) {
                 tracing::warn!(camera = name, "no picture: {reason}");
@@ -176,6 +210,13 @@ impl Shared {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         self.set_state(SourceState::Idle);
+    }
+
+    /// What is wished now: what was set at run time comes after what it takes the place of.
+    fn wish(&self) -> CameraWish {
+        let mut wish = self.wish.clone();
+        wish.controls.extend(lock(&self.controls).iter().cloned());
+        wish
     }
 
     /// Hands frames on until nobody wants them (Ok) or the camera fails.

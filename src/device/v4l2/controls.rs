@@ -1,6 +1,10 @@
 //! A camera's controls (exposure, gain, power line frequency …) by name.
 
-use crate::v4l2::{self as sys, Descriptor};
+use crate::{
+    device::list::ControlInfo,
+    media::ControlValue,
+    v4l2::{self as sys, Descriptor},
+};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 
@@ -44,16 +48,26 @@ impl Control {
         inside - (inside - self.min) % step
     }
 
-    /// What is wrong with a value, and the nearest right one, in words.
-    fn objection(&self, value: i64) -> Option<String> {
+    /// The number of a wished value.
+    ///
+    /// # Errors
+    /// What is wrong with it, and the nearest right one, in words.
+    fn number(&self, wished: &ControlValue) -> Result<i64, String> {
         if self.flags & sys::V4L2_CTRL_FLAG_READ_ONLY != 0 {
-            return Some("it can only be read".to_owned());
+            return Err("it can only be read".to_owned());
         }
+        let value = match (wished, &self.menu) {
+            (ControlValue::Number(number), _) => *number,
+            (ControlValue::Entry(text), Some(menu)) => return entry(menu, text),
+            (ControlValue::Entry(_), None) => {
+                return Err(format!("it takes a number, {} to {}, not {wished}", self.min, self.max));
+            }
+        };
         let nearest = self.nearest(value);
         if nearest == value {
-            return None;
+            return Ok(value);
         }
-        Some(match self.menu.as_ref().map(|menu| menu.get(&nearest)) {
+        Err(match self.menu.as_ref().map(|menu| menu.get(&nearest)) {
             Some(text) => {
                 let text = text.map(String::as_str).unwrap_or_default();
                 format!("it has no entry {value}; the nearest is {nearest} ({text})")
@@ -63,6 +77,12 @@ impl Control {
                 self.min, self.max, self.step
             ),
         })
+    }
+
+    pub fn info(self, device: &Descriptor) -> ControlInfo {
+        let value = self.value(device);
+        let Self { name, min, max, default, menu, .. } = self;
+        ControlInfo { name, min, max, default, value, menu }
     }
 
     #[cfg(test)]
@@ -116,36 +136,84 @@ pub fn controls(device: &Descriptor) -> Vec<Control> {
 }
 
 /// Sets the wished controls. What cannot be set is logged with the nearest right name or value, and left.
-pub fn apply(device: &Descriptor, wishes: &[(String, i64)]) {
+pub fn apply(device: &Descriptor, wishes: &[(String, ControlValue)]) {
     if wishes.is_empty() {
         return;
     }
     let controls = controls(device);
-    let names: Vec<&str> = controls.iter().map(|control| control.name.as_str()).collect();
     let mut settings = Vec::new();
     for (wished, value) in wishes {
-        let name = normalised(wished);
-        match controls.iter().find(|control| control.name == name) {
-            None => tracing::warn!("the camera has no control `{wished}`; {}", instead_of(&name, &names)),
-            Some(control) => match control.objection(*value) {
-                Some(objection) => tracing::warn!("control {name} was not set: {objection}"),
-                None => settings.push((control, *value)),
-            },
+        match setting(&controls, wished, value) {
+            Ok(setting) => settings.push(setting),
+            Err(objection) => tracing::warn!("{objection}"),
         }
     }
     // Some can only be set once another is (an exposure time, when the automatic one is off): what fails is tried again.
-    let set = |(control, value): &(&Control, i64)| device.set_control(control.id, *value as i32);
-    settings.retain(|setting| set(setting).is_err());
-    for setting @ (control, value) in &settings {
-        if let Err(error) = set(setting) {
-            let why = match error {
-                Errno::EACCES => "it is switched off by another control",
-                Errno::EBUSY => "it cannot be changed while the camera is in use",
-                other => other.desc(),
-            };
-            tracing::warn!("control {} was not set to {value}: {why}", control.name);
+    settings.retain(|(control, value)| set(device, control, *value).is_err());
+    for (control, value) in settings {
+        if let Err(objection) = set(device, control, value) {
+            tracing::warn!("{objection}");
         }
     }
+}
+
+/// One control.
+///
+/// # Errors
+/// In words, with the nearest right name.
+pub fn one(device: &Descriptor, name: &str) -> Result<ControlInfo, String> {
+    named(&controls(device), name).map(|control| control.clone().info(device))
+}
+
+/// Sets one control; what it is then.
+///
+/// # Errors
+/// In words, with the nearest right name or value.
+pub fn set_one(device: &Descriptor, name: &str, value: &ControlValue) -> Result<ControlInfo, String> {
+    let controls = controls(device);
+    let (control, value) = setting(&controls, name, value)?;
+    set(device, control, value)?;
+    Ok(control.clone().info(device))
+}
+
+/// The control that is meant and the number it is to have.
+fn setting<'a>(controls: &'a [Control], wished: &str, value: &ControlValue) -> Result<(&'a Control, i64), String> {
+    let control = named(controls, wished)?;
+    let number =
+        control.number(value).map_err(|objection| format!("control {} was not set: {objection}", control.name))?;
+    Ok((control, number))
+}
+
+/// The control of that name.
+///
+/// # Errors
+/// The nearest name, or all, in words.
+fn named<'a>(controls: &'a [Control], wished: &str) -> Result<&'a Control, String> {
+    let name = normalised(wished);
+    controls.iter().find(|control| control.name == name).ok_or_else(|| {
+        let names: Vec<&str> = controls.iter().map(|control| control.name.as_str()).collect();
+        format!("the camera has no control `{wished}`; {}", instead_of(&name, &names))
+    })
+}
+
+fn set(device: &Descriptor, control: &Control, value: i64) -> Result<(), String> {
+    device.set_control(control.id, value as i32).map_err(|error| {
+        let why = match error {
+            Errno::EACCES => "it is switched off by another control",
+            Errno::EBUSY => "it cannot be changed while the camera is in use",
+            other => other.desc(),
+        };
+        format!("control {} was not set to {value}: {why}", control.name)
+    })
+}
+
+/// The number of a menu's entry by its text: case, spaces and signs do not matter.
+fn entry(menu: &BTreeMap<i64, String>, text: &str) -> Result<i64, String> {
+    if let Some((number, _)) = menu.iter().find(|(_, entry)| normalised(entry) == normalised(text)) {
+        return Ok(*number);
+    }
+    let entries: Vec<&str> = menu.values().map(String::as_str).collect();
+    Err(format!("it has no entry `{text}`; {}", instead_of(text, &entries)))
 }
 
 fn instead_of(name: &str, names: &[&str]) -> String {
@@ -198,14 +266,26 @@ mod tests {
     #[test]
     fn an_impossible_value_is_answered_with_the_nearest() {
         let range = control(-10, 100, 5, None);
-        assert_eq!(range.objection(95), None);
-        assert!(range.objection(97).unwrap().ends_with("the nearest is 95"));
-        assert!(range.objection(1000).unwrap().ends_with("the nearest is 100"));
-        assert!(range.objection(i64::MAX).unwrap().ends_with("the nearest is 100"));
-        assert!(range.objection(i64::MIN).unwrap().ends_with("the nearest is -10"));
+        let said = |control: &Control, value: i64| control.number(&value.into()).unwrap_err();
+        assert_eq!(range.number(&95.into()), Ok(95));
+        for (value, nearest) in [(97, 95), (1000, 100), (i64::MAX, 100), (i64::MIN, -10)] {
+            assert!(said(&range, value).ends_with(&format!("the nearest is {nearest}")));
+        }
         let menu = control(0, 3, 1, Some(&[(1, "Manual Mode"), (3, "Aperture Priority Mode")]));
-        assert_eq!(menu.objection(3), None);
-        assert!(menu.objection(0).unwrap().ends_with("the nearest is 1 (Manual Mode)"));
+        assert_eq!(menu.number(&3.into()), Ok(3));
+        assert!(said(&menu, 0).ends_with("the nearest is 1 (Manual Mode)"));
+    }
+
+    #[test]
+    fn a_menu_takes_the_text_of_an_entry() {
+        let menu = control(0, 3, 1, Some(&[(1, "Manual Mode"), (3, "Aperture Priority Mode")]));
+        assert_eq!(menu.number(&"manual mode".into()), Ok(1));
+        assert_eq!(menu.number(&"aperture_priority_mode".into()), Ok(3));
+        assert_eq!(menu.number(&"3".into()), Ok(3));
+        let said = menu.number(&"Manul Mode".into()).unwrap_err();
+        assert_eq!(said, "it has no entry `Manul Mode`; did you mean `Manual Mode`?");
+        assert!(control(0, 9, 1, None).number(&"much".into()).unwrap_err().contains("a number, 0 to 9, not `much`"));
+        assert_eq!(control(0, 1, 1, None).number(&"true".into()), Ok(1));
     }
 
     #[test]

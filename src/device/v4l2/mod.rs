@@ -16,7 +16,11 @@ mod stamps;
 pub use camera::{V4l2Camera, open};
 
 use crate::{
-    device::list::{CameraInfo, ControlInfo, FormatInfo},
+    device::{
+        DeviceError,
+        list::{CameraInfo, ControlInfo, FormatInfo},
+    },
+    media::ControlValue,
     v4l2::Descriptor,
 };
 
@@ -24,6 +28,40 @@ use crate::{
 /// nothing is set.
 pub fn cameras() -> Vec<CameraInfo> {
     node::nodes().into_iter().map(described).collect()
+}
+
+/// The controls of a camera, by a descriptor of its own: whoever captures from it goes on.
+///
+/// # Errors
+/// Absent, Ambiguous or Unusable.
+pub fn camera_controls(wanted: &str) -> Result<Vec<ControlInfo>, DeviceError> {
+    let (_, device) = opened(wanted)?;
+    Ok(controls::controls(&device).into_iter().map(|control| control.info(&device)).collect())
+}
+
+/// One control of a camera.
+///
+/// # Errors
+/// As for [`camera_controls`], and Failed with the nearest right name.
+pub fn camera_control(wanted: &str, name: &str) -> Result<ControlInfo, DeviceError> {
+    let (node, device) = opened(wanted)?;
+    controls::one(&device, name).map_err(|what| DeviceError::Failed { device: node.name, what })
+}
+
+/// Sets a control of a camera; what it is then.
+///
+/// # Errors
+/// As for [`camera_controls`], and Failed with the nearest right name or value.
+pub fn set_camera_control(wanted: &str, name: &str, value: &ControlValue) -> Result<ControlInfo, DeviceError> {
+    let (node, device) = opened(wanted)?;
+    controls::set_one(&device, name, value).map_err(|what| DeviceError::Failed { device: node.name, what })
+}
+
+fn opened(wanted: &str) -> Result<(node::Node, Descriptor), DeviceError> {
+    let node = node::find(wanted)?;
+    let device = Descriptor::open(&node.path)
+        .map_err(|error| DeviceError::Unusable { device: node.node(), reason: node::refusal(error).to_owned() })?;
+    Ok((node, device))
 }
 
 fn described(node: node::Node) -> CameraInfo {
@@ -35,17 +73,7 @@ fn described(node: node::Node) -> CameraInfo {
             .into_iter()
             .map(|(format, size, fps)| FormatInfo { format, width: size.width, height: size.height, fps })
             .collect();
-        controls = controls::controls(&device)
-            .into_iter()
-            .map(|control| ControlInfo {
-                value: control.value(&device),
-                name: control.name,
-                min: control.min,
-                max: control.max,
-                default: control.default,
-                menu: control.menu,
-            })
-            .collect();
+        controls = controls::controls(&device).into_iter().map(|control| control.info(&device)).collect();
     }
     CameraInfo {
         node: node.node(),
