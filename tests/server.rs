@@ -5,6 +5,7 @@ mod support;
 mod server {
     mod access;
     mod audio;
+    mod child;
     mod client;
     mod hostile;
     mod keyframes;

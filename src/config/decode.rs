@@ -140,7 +140,9 @@ fn tls(mut s: Section<'_, '_>) -> Tls {
 
 fn camera(name: &Spanned<String>, mut s: Section<'_, '_>) -> CameraConfig {
     device_name(name, &s);
-    let form = forms::text("a bus path, serial, card name, /dev/videoN, or \"test\" (`eyrie devices` lists them)");
+    let form = forms::text(
+        "a bus path, serial, card name, /dev/videoN, or \"test\" (`eyrie devices` lists them), or \"child:\" and a program",
+    );
     let device = s.required("device", form).unwrap_or_default();
     let default = CameraConfig::new(name.get_ref(), device);
     let smallest = if default.device == "test" { Size::new(160, 120) } else { Size::new(16, 16) };
@@ -183,6 +185,18 @@ fn camera(name: &Spanned<String>, mut s: Section<'_, '_>) -> CameraConfig {
     };
     if camera.device == "test" && !camera.controls.is_empty() {
         s.refuse_key("controls", "the test pattern has none", "a real camera as `device`, or no controls");
+    }
+    if let Some(program) = camera.device.strip_prefix("child:") {
+        if !program.starts_with('/') {
+            s.refuse_key(
+                "device",
+                "names no program",
+                "its whole path and arguments, such as \"child:/usr/bin/camera 0\"",
+            );
+        }
+        if !camera.controls.is_empty() {
+            s.refuse_key("controls", "a program has none", "what it is to do as its arguments in `device`");
+        }
     }
     s.finish();
     camera

@@ -257,6 +257,8 @@ fn errors_name_key_and_mend() {
         ),
         ("[camera.b]\ndevice = 'test'\nsize = '64x48'", "camera.b.size: 64x48 is too small"),
         ("[camera.b]\ndevice = 'test'\nfps = 0", "camera.b.fps: 0 is out of range; expected pictures per second"),
+        ("[camera.b]\ndevice = 'child:camera'", "camera.b.device: names no program; expected its whole path"),
+        ("[camera.b]\ndevice = 'child:/x'\ncontrols = { gain = 1 }", "camera.b.controls: a program has none"),
         ("[camera.b]", "camera.b.device: is missing; expected a bus path"),
         ("[camera.b]\ndevice = ''", "camera.b.device: \"\" does not fit here; expected a bus path"),
         ("[camera.\"\"]\ndevice = 'test'", "camera.\"\": cannot be a name"),

@@ -3,6 +3,7 @@
 
 pub mod alsa;
 mod canvas;
+pub mod child;
 pub mod hotplug;
 pub mod list;
 mod pace;
@@ -115,6 +116,7 @@ impl std::error::Error for DeviceError {}
 pub fn open_camera(wish: &CameraWish) -> Result<Box<dyn Camera>, DeviceError> {
     match wish.device.as_str() {
         TEST => Ok(Box::new(pattern::TestPattern::open(wish)?)),
+        program if program.starts_with(child::PREFIX) => Ok(Box::new(child::open(wish)?)),
         _ => Ok(Box::new(v4l2::open(wish)?)),
     }
 }
@@ -179,7 +181,7 @@ pub struct PassThrough {
 /// What is wanted of a camera; the nearest it has is taken.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CameraWish {
-    /// Bus path, serial, card name, `/dev/videoN`, or `test`.
+    /// Bus path, serial, card name, `/dev/videoN`, `child:` with a program and its arguments, or `test`.
     pub device: String,
     /// What the person calls it; drawn into the test pattern.
     pub name: String,

@@ -6,8 +6,10 @@
 pub mod judge;
 pub mod marks;
 pub mod player;
+pub mod program;
 pub mod server;
 
 pub use judge::{Expected, Picture, Recording, Sound};
 pub use player::{Player, Times, missing};
+pub use program::camera_program;
 pub use server::Server;

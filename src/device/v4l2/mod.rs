@@ -14,6 +14,7 @@ mod signal;
 mod stamps;
 
 pub use camera::{V4l2Camera, open};
+pub use queue::Sequence;
 
 use crate::{
     device::{

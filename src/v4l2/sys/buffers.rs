@@ -8,7 +8,7 @@ use nix::{
 use std::{
     ffi::c_void,
     num::NonZeroUsize,
-    os::fd::{FromRawFd, OwnedFd, RawFd},
+    os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr::NonNull,
 };
 use v4l::{
@@ -136,12 +136,7 @@ impl Descriptor {
     }
 
     fn map_piece(&self, offset: u32, length: u32, writable: bool) -> Result<Mapping, Errno> {
-        let length = NonZeroUsize::new(length as usize).ok_or(Errno::EINVAL)?;
-        let mut access = ProtFlags::PROT_READ;
-        access.set(ProtFlags::PROT_WRITE, writable);
-        // SAFETY: a new shared mapping at an address that the kernel chooses touches no memory of this program.
-        let start = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, self.as_fd(), offset as libc::off_t)? };
-        Ok(Mapping { start, length: length.get(), writable })
+        Mapping::new(self.as_fd(), offset as libc::off_t, length as usize, writable)
     }
 
     /// A piece of memory of a mapped buffer as a DMA-BUF that another driver can read from.
@@ -207,7 +202,7 @@ impl Descriptor {
     }
 }
 
-/// A piece of a driver's memory, mapped. It stays valid after the device is closed or gone.
+/// A piece of memory that a driver or another program fills, mapped. It stays valid after the device is closed or gone.
 pub struct Mapping {
     start: NonNull<c_void>,
     length: usize,
@@ -220,6 +215,16 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
+    /// Maps `length` bytes from `offset` on, which there must be as long as the mapping lives.
+    pub fn new(of: BorrowedFd<'_>, offset: libc::off_t, length: usize, writable: bool) -> Result<Self, Errno> {
+        let some = NonZeroUsize::new(length).ok_or(Errno::EINVAL)?;
+        let mut access = ProtFlags::PROT_READ;
+        access.set(ProtFlags::PROT_WRITE, writable);
+        // SAFETY: a new shared mapping at an address that the kernel chooses touches no memory of this program.
+        let start = unsafe { mmap(None, some, access, MapFlags::MAP_SHARED, of, offset)? };
+        Ok(Self { start, length, writable })
+    }
+
     pub fn len(&self) -> usize {
         self.length
     }
