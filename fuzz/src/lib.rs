@@ -9,8 +9,8 @@ use eyrie::{
     config,
     guard::{self, Digest, DigestAlgorithm, Role, User, Users},
     media::{
-        AccessUnit, AudioCodec, AudioFormat, FrameRate, H264Format, ParameterSets, PixelFormat, RawFrame, Size,
-        TrackFormat, h264,
+        AccessUnit, AudioCodec, AudioFormat, FrameRate, H264Format, JpegFormat, ParameterSets, PixelFormat, RawFrame,
+        Size, TrackFormat, h264, jpeg::Jpeg,
     },
     rtp::{self, Packetizer, rtcp as rtcp_packets},
     rtsp::{
@@ -127,8 +127,51 @@ pub fn sps(data: &[u8]) {
     }
 }
 
-/// A JPEG as a camera gives it, in a frame that says 64x48.
+/// A camera's H.264, cut into buffers of lengths that the first bytes say: NAL units are the same however it is cut, and
+/// key pictures carry their parameter sets.
+pub fn annex_b(data: &[u8]) {
+    let Some((lengths, bytes)) = data.split_at_checked(4) else { return };
+    let whole = nal_units(iter::once(bytes));
+    let mut buffers = Vec::new();
+    let (mut rest, mut lengths) = (bytes, lengths.iter().cycle());
+    while !rest.is_empty() {
+        let length = lengths.next().map_or(1, |length| usize::from(*length) + 1);
+        let (buffer, behind) = rest.split_at(length.min(rest.len()));
+        buffers.push(buffer);
+        rest = behind;
+    }
+    assert_eq!(nal_units(buffers.iter().copied()), whole);
+    let mut assembler = h264::Assembler::new(FrameRate::new(30, 1));
+    for buffer in buffers {
+        assembler.push(buffer, MonoTime::ZERO, &mut |found| {
+            if let h264::Found::Picture(picture) = found {
+                let kinds: Vec<_> = picture.unit.nals().map(h264::nal_type::of).collect();
+                assert!(!picture.unit.key || kinds.starts_with(&[h264::nal_type::SPS, h264::nal_type::PPS]));
+                assert!(kinds.iter().any(|kind| (1..=5).contains(kind)));
+            }
+        });
+    }
+}
+
+fn nal_units<'a>(buffers: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+    let (mut splitter, mut nals) = (h264::Splitter::default(), Vec::new());
+    let mut each = |nal: &[u8], _: h264::Begun| nals.push(nal.to_vec());
+    buffers.for_each(|buffer| splitter.push(buffer, MonoTime::ZERO, &mut each));
+    splitter.end(&mut each);
+    nals
+}
+
+/// A JPEG as a camera gives it, in a frame that says 64x48, and on its way over RTP.
 pub fn mjpeg(data: &[u8]) {
+    let format = TrackFormat::Jpeg(JpegFormat { size: Size::new(64, 48), fps: FrameRate::new(30, 1) });
+    let mut unit = AccessUnit::default();
+    unit.push_nal(data);
+    let batch = Packetizer::new(&format, 400, 7, 0, 0).packetize(&unit);
+    assert!(batch.packets().all(|packet| packet.len() + rtp::SRTP_TRAILER <= 400));
+    if let Ok(jpeg) = Jpeg::parse(data) {
+        let headers = batch.len() * (rtp::Header::SIZE + 8 + if jpeg.restart_interval > 0 { 4 } else { 0 }) + 132;
+        assert!(batch.is_empty() || batch.bytes().len() == headers + jpeg.scan.len());
+    }
     let size = Size::new(64, 48);
     let frame = RawFrame {
         format: PixelFormat::Mjpeg,

@@ -3,8 +3,8 @@
 use crate::{
     codec::audio::AudioEncoder,
     config::{CameraConfig, Config, MicrophoneConfig, Start, StreamConfig},
-    device::{CameraWish, MicrophoneWish},
-    media::AudioFormat,
+    device::{CameraWish, MicrophoneWish, PassThrough},
+    media::{AudioFormat, VideoCodec},
     stream::{Loudness, VideoSettings},
 };
 use std::collections::BTreeMap;
@@ -80,7 +80,7 @@ impl Plan {
         let cameras = videos.filter_map(|video| config.camera(&video.camera));
         let microphones = audios.filter_map(|audio| config.microphone(&audio.microphone));
         Self {
-            cameras: cameras.map(|camera| (camera.name.clone(), camera_wish(camera))).collect(),
+            cameras: cameras.map(|camera| (camera.name.clone(), camera_wish(camera, &streams))).collect(),
             microphones: microphones.map(|one| (one.name.clone(), microphone_plan(one))).collect(),
             streams,
         }
@@ -126,14 +126,26 @@ fn kept<T, E: PartialEq>(
     next.iter().filter(same).map(|(name, _)| name.clone()).collect()
 }
 
-fn camera_wish(camera: &CameraConfig) -> CameraWish {
+fn camera_wish(camera: &CameraConfig, streams: &[StreamPlan]) -> CameraWish {
+    let videos = streams.iter().filter_map(|stream| stream.video.as_ref());
+    let (copies, encoded): (Vec<_>, Vec<_>) = videos
+        .filter(|video| video.camera == camera.name)
+        .map(|video| &video.settings)
+        .partition(|settings| settings.codec == VideoCodec::Copy);
+    // The checker lets no two of them want something else.
+    let pass_through = copies.first().map(|settings| PassThrough {
+        alone: encoded.is_empty(),
+        bitrate: settings.bitrate,
+        gop: settings.gop,
+        profile: settings.profile,
+    });
     CameraWish {
         device: camera.device.clone(),
         name: camera.name.clone(),
         size: camera.size,
         fps: camera.fps,
         format: camera.format,
-        pass_through: None,
+        pass_through,
         orientation: camera.orientation,
         controls: camera.controls.clone(),
         scene: camera.scene,
@@ -189,7 +201,7 @@ fn stream_plan(config: &Config, stream: &StreamConfig) -> StreamPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::{config, media::H264Profile};
 
     const TWO: &str = "
         [camera.front]
@@ -242,6 +254,26 @@ mod tests {
         assert_eq!(change.streams, [StreamChange::Keep, StreamChange::Keep]);
         assert_eq!(change.kept_microphones, ["desk"]);
         assert_eq!(plan(&louder).microphones["desk"].loudness, Loudness { gain: 6.0, mute: true });
+    }
+
+    #[test]
+    fn a_camera_knows_what_is_passed_through_and_whether_that_is_all() {
+        let config = "
+            [camera.front]
+            device = 'usb-1'
+            [stream.main]
+            video = { from = 'front', codec = 'copy', bitrate = '3M', gop = '1s', profile = 'high' }
+            ";
+        let pass = |alone| PassThrough {
+            alone,
+            bitrate: 3_000_000,
+            gop: std::time::Duration::from_secs(1),
+            profile: H264Profile::High,
+        };
+        assert_eq!(plan(config).cameras["front"].pass_through, Some(pass(true)));
+        let both = format!("{config}\n[stream.sub]\nvideo = {{ from = 'front' }}");
+        assert_eq!(plan(&both).cameras["front"].pass_through, Some(pass(false)));
+        assert_eq!(plan(TWO).cameras["front"].pass_through, None);
     }
 
     #[test]

@@ -3,9 +3,8 @@
 use super::serving::{Running, Serving};
 use crate::{
     health::status::{Clock, DeviceStatus, MicrophoneStatus, NetworkStatus, State, Status, StreamStatus, ViewerStatus},
-    media::TrackFormat,
     net,
-    stream::{CameraSource, SourceState},
+    stream::{CameraSource, SourceState, Trouble},
     time::{MonoTime, WallClock},
 };
 
@@ -56,14 +55,15 @@ fn tenths(number: f64) -> f64 {
 
 fn stream(running: &Running, serving: &Serving, viewers: &[net::ViewerStatus], now: MonoTime) -> StreamStatus {
     let video = running.hub.video().map(|index| &running.hub.tracks()[index]);
-    let size = video.and_then(|track| track.format()).and_then(|format| match format {
-        TrackFormat::H264(video) => Some(video.size),
-        TrackFormat::Audio(_) => None,
-    });
+    let size = video.and_then(|track| track.format()?.picture()).map(|(size, _)| size);
     let rates = video.or(running.hub.tracks().first()).and_then(|track| track.rates(now));
+    let reason = running.hub.trouble().map(|trouble| match trouble {
+        Trouble::Dark(why) | Trouble::Flawed(why) => why,
+    });
     StreamStatus {
         name: running.plan.name.clone(),
         state: stream_state(running, serving, now),
+        reason,
         width: size.map(|size| size.width),
         height: size.map(|size| size.height),
         fps: rates.filter(|_| video.is_some()).map(|rates| (rates.per_second * 100.0).round() / 100.0),
@@ -84,6 +84,7 @@ fn stream_state(running: &Running, serving: &Serving, now: MonoTime) -> State {
     };
     let begun = running.hub.tracks().iter().all(|track| track.format().is_some());
     match source {
+        Some(State::Live) if matches!(running.hub.trouble(), Some(Trouble::Dark(_))) => State::NoSignal,
         Some(State::Live) if !begun => State::Starting,
         Some(state) => state,
         None => State::Starting,

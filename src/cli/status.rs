@@ -48,10 +48,11 @@ fn readable(status: &status::Status) -> String {
             or_dash(stream.bitrate.map(show_bitrate)),
             or_dash(stream.keyframes),
             stream.viewers.len().to_string(),
+            stream.reason.clone().unwrap_or_default(),
         ]
     });
-    text +=
-        &table(["STREAM", "STATE", "SIZE", "FPS", "BITRATE", "KEY FRAMES", "VIEWERS"], &streams.collect::<Vec<_>>());
+    let headings = ["STREAM", "STATE", "SIZE", "FPS", "BITRATE", "KEY FRAMES", "VIEWERS", "REASON"];
+    text += &table(headings, &streams.collect::<Vec<_>>());
     let viewers = status.streams.iter().flat_map(|stream| stream.viewers.iter().map(move |v| (stream, v)));
     let viewers = viewers.map(|(stream, viewer)| {
         [
@@ -151,6 +152,7 @@ mod tests {
                 StreamStatus {
                     name: "main".into(),
                     state: State::Live,
+                    reason: Some("the camera's H.264 is interlaced".into()),
                     width: Some(1280),
                     height: Some(720),
                     fps: Some(29.97),
@@ -171,6 +173,7 @@ mod tests {
                 StreamStatus {
                     name: "sub".into(),
                     state: State::Idle,
+                    reason: None,
                     width: None,
                     height: None,
                     fps: None,
@@ -206,8 +209,8 @@ mod tests {
             "\
 eyrie 0.1.0, up 3h 2m, the clock is synchronised
 
-STREAM  STATE  SIZE      FPS   BITRATE  KEY FRAMES  VIEWERS
-main    live   1280x720  30.0  1.9M     70          1
+STREAM  STATE  SIZE      FPS   BITRATE  KEY FRAMES  VIEWERS  REASON
+main    live   1280x720  30.0  1.9M     70          1        the camera's H.264 is interlaced
 sub     idle   -         -     -        0           0
 
 VIEWER            STREAM  TRANSPORT  USER  TIME   SENT     DROPPED  LOST  JITTER  ROUND TRIP

@@ -3,7 +3,7 @@
 pub mod audio;
 mod video;
 
-pub use video::{Converter, H264Encoder, H264Settings, Picture};
+pub use video::{Converter, H264Encoder, H264Settings, JpegEncoder, Picture};
 
 use std::fmt;
 

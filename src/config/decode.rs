@@ -1,6 +1,7 @@
 //! From a document to a [`Config`]: which keys there are, how each is written, and what contradicts what.
 
 use super::{
+    copies,
     forms::{self, Form, Shape},
     schema::*,
     section::{Findings, Section},
@@ -30,10 +31,10 @@ pub(super) fn config(document: &DeTable<'_>, secrecy: Secrecy, findings: &Findin
         stream_name(name, section);
         paths.insert(format!("/{}", name.get_ref()), name.get_ref().clone());
     }
-    let streams: Vec<_> = sections
-        .into_iter()
-        .map(|(name, section)| stream(name.into_inner(), section, &cameras, &microphones, &mut paths))
-        .collect();
+    let mut streams = vec![];
+    for (name, section) in sections {
+        streams.push(stream(name.into_inner(), section, (&cameras, &microphones), &streams, &mut paths));
+    }
     let mut users: Vec<UserConfig> = vec![];
     for section in root.repeated_sections("user") {
         users.extend(users::user(section, server.digest, secrecy, &streams, &users));
@@ -241,18 +242,19 @@ fn only_for_test(key: &str, device: &str, s: &Section<'_, '_>) {
 fn stream(
     name: String,
     mut s: Section<'_, '_>,
-    cameras: &[CameraConfig],
-    microphones: &[MicrophoneConfig],
+    (cameras, microphones): (&[CameraConfig], &[MicrophoneConfig]),
+    others: &[StreamConfig],
     paths: &mut HashMap<String, String>,
 ) -> StreamConfig {
     let default = StreamConfig::new(name);
+    let overlay = s.not_yet("overlay", forms::boolean(), default.overlay, "false");
     let stream = StreamConfig {
-        video: video(s.section("video"), cameras),
+        video: video(s.section("video"), overlay, cameras, others),
         audio: audio(s.section("audio"), microphones),
         aliases: aliases(&default.name, &mut s, paths),
         start: s.or("start", forms::choice(&[("fast", Start::Fast), ("fresh", Start::Fresh)], &[]), default.start),
         on_demand: s.or("on_demand", forms::boolean(), default.on_demand),
-        overlay: s.not_yet("overlay", forms::boolean(), default.overlay, "false"),
+        overlay,
         srtp: s.not_yet("srtp", forms::boolean(), default.srtp, "false"),
         max_viewers: s.not_yet("max_viewers", whole(0..=100_000), default.max_viewers, "0"),
         relay: s.not_yet("relay", forms::optional(forms::text("an rtsp:// URL")), None, "\"\""),
@@ -272,14 +274,20 @@ fn stream(
     stream
 }
 
-fn video(mut s: Section<'_, '_>, cameras: &[CameraConfig]) -> Option<VideoConfig> {
+fn video(
+    mut s: Section<'_, '_>,
+    overlay: bool,
+    cameras: &[CameraConfig],
+    others: &[StreamConfig],
+) -> Option<VideoConfig> {
+    const CODECS: &[(&str, VideoCodec)] = &[("h264", VideoCodec::H264), ("copy", VideoCodec::Copy)];
     const PROFILES: &[(&str, H264Profile)] =
         &[("baseline", H264Profile::Baseline), ("main", H264Profile::Main), ("high", H264Profile::High)];
     const ENCODERS: &[(&str, EncoderChoice)] = &[("auto", EncoderChoice::Auto), ("openh264", EncoderChoice::OpenH264)];
     let names: Vec<_> = cameras.iter().map(|camera| camera.name.as_str()).collect();
     let default = VideoConfig::new(from(&mut s, "camera", &names).unwrap_or_default());
     let video = VideoConfig {
-        codec: s.or("codec", forms::choice(&[("h264", VideoCodec::H264)], &["copy"]), default.codec),
+        codec: s.or("codec", forms::choice(CODECS, &[]), default.codec),
         size: s.optional("size", forms::size(Size::new(64, 48))),
         fps: s.optional("fps", forms::frame_rate()),
         bitrate: s.or("bitrate", forms::bitrate(), default.bitrate),
@@ -302,6 +310,7 @@ fn video(mut s: Section<'_, '_>, cameras: &[CameraConfig]) -> Option<VideoConfig
         let wrong = format!("{} is above bitrate_max, {}", video.bitrate_min, video.bitrate_max);
         s.refuse_key("bitrate_min", wrong, "bitrate_min not above bitrate_max");
     }
+    copies::check(&s, &video, overlay, cameras, others);
     let present = s.is_present();
     s.finish();
     present.then_some(video)

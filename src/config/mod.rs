@@ -5,6 +5,7 @@
 //! the walk together.
 
 mod built_in;
+mod copies;
 mod decode;
 mod edit;
 mod errors;

@@ -352,7 +352,6 @@ fn what_comes_later_takes_its_default_only() {
         ("stream.main", "dscp", "0", "46"),
         ("stream.main", "allow", "[]", "['10.0.0.1']"),
         ("stream.main", "deny", "[]", "['10.0.0.1']"),
-        ("stream.main.video", "codec", "'h264'", "'copy'"),
         ("stream.main.video", "encoder", "'auto'", "'m2m'"),
         ("stream.main.video", "adapt", "false", "true"),
     ];

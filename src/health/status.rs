@@ -48,6 +48,8 @@ impl State {
 pub struct StreamStatus {
     pub name: String,
     pub state: State,
+    /// What is wrong with the pictures that the camera gives.
+    pub reason: Option<String>,
     /// Of the encoded picture, in pixels.
     pub width: Option<u32>,
     pub height: Option<u32>,
@@ -132,6 +134,7 @@ mod tests {
         let stream = StreamStatus {
             name: "main".into(),
             state: State::NoSignal,
+            reason: None,
             width: None,
             height: None,
             fps: None,
@@ -161,7 +164,7 @@ mod tests {
         let json = serde_json::to_string(&status).unwrap();
         assert_eq!(
             json,
-            r#"{"version":"0.1.0","uptime_s":3,"clock":"unsynced","streams":[{"name":"main","state":"no-signal","width":null,"height":null,"fps":null,"bitrate":2000000,"keyframes":null,"viewers":[{"address":"192.168.1.7:50000","transport":"udp","user":null,"seconds":3,"bytes":10,"dropped":0,"lost":null,"jitter_ms":null,"rtt_ms":null}]}],"cameras":[],"microphones":[],"network":{"connections":0,"stalled_viewers":0,"stray_datagrams":0}}"#
+            r#"{"version":"0.1.0","uptime_s":3,"clock":"unsynced","streams":[{"name":"main","state":"no-signal","reason":null,"width":null,"height":null,"fps":null,"bitrate":2000000,"keyframes":null,"viewers":[{"address":"192.168.1.7:50000","transport":"udp","user":null,"seconds":3,"bytes":10,"dropped":0,"lost":null,"jitter_ms":null,"rtt_ms":null}]}],"cameras":[],"microphones":[],"network":{"connections":0,"stalled_viewers":0,"stray_datagrams":0}}"#
         );
         assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
         assert_eq!(serde_json::to_value(State::NoSignal).unwrap(), State::NoSignal.as_str());

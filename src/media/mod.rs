@@ -4,6 +4,7 @@ mod access_unit;
 mod choices;
 mod frame;
 pub mod h264;
+pub mod jpeg;
 mod samples;
 mod track;
 
@@ -11,4 +12,4 @@ pub use access_unit::AccessUnit;
 pub use choices::{ControlValue, EncoderChoice, Flip, H264Profile, Orientation, Rotation, Scene, Tone, VideoCodec};
 pub use frame::{FrameBuffer, FrameRate, PixelFormat, Plane, PlaneShape, RawFrame, Size};
 pub use samples::{SampleBlock, mix_channels, pick_channels};
-pub use track::{AudioCodec, AudioFormat, H264Format, ParameterSets, TrackFormat};
+pub use track::{AudioCodec, AudioFormat, H264Format, JpegFormat, ParameterSets, TrackFormat};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq)]
 pub enum TrackFormat {
     H264(H264Format),
+    Jpeg(JpegFormat),
     Audio(AudioFormat),
 }
 
@@ -16,6 +17,13 @@ pub struct H264Format {
     /// The configured rate in bit/s, without RTP overhead; the ceiling where there is one.
     pub bitrate: u32,
     pub parameter_sets: ParameterSets,
+}
+
+/// Pictures that are each a JPEG of its own, packetized by RFC 2435.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JpegFormat {
+    pub size: Size,
+    pub fps: FrameRate,
 }
 
 /// One sequence and one picture parameter set as NAL units without start code.
@@ -59,13 +67,23 @@ pub enum AudioCodec {
 
 impl TrackFormat {
     pub fn is_video(&self) -> bool {
-        matches!(self, Self::H264(_))
+        self.picture().is_some()
+    }
+
+    /// Size and rate of a video track.
+    pub fn picture(&self) -> Option<(Size, FrameRate)> {
+        match self {
+            Self::H264(format) => Some((format.size, format.fps)),
+            Self::Jpeg(format) => Some((format.size, format.fps)),
+            Self::Audio(_) => None,
+        }
     }
 
     /// The static payload type where the format has one at its own rate (RFC 3551 §6), else a dynamic one.
     pub fn payload_type(&self) -> u8 {
         match self {
             Self::H264(_) => 96,
+            Self::Jpeg(_) => 26,
             Self::Audio(audio) => match (audio.codec, audio.rate, audio.channels) {
                 (AudioCodec::Pcmu, 8000, 1) => 0,
                 (AudioCodec::Pcma, 8000, 1) => 8,
@@ -79,7 +97,7 @@ impl TrackFormat {
     /// Ticks of the RTP timestamp per second.
     pub fn clock_rate(&self) -> u32 {
         match self {
-            Self::H264(_) => 90_000,
+            Self::H264(_) | Self::Jpeg(_) => 90_000,
             Self::Audio(audio) => match audio.codec {
                 AudioCodec::Opus => 48_000,
                 _ => audio.rate,

@@ -7,7 +7,6 @@ use super::{
     viewer::{InterleavedOutlet, Outlet, UdpOutlet, Viewer, ViewerTrack},
 };
 use crate::{
-    media::TrackFormat,
     rtsp::{
         Accepted, Answer, Ask, AskId, ConnectionId, DescribedTrack, Description, Input, Refusal, SessionId, StreamInfo,
         StreamTarget, TrackInfo, TransportOffer,
@@ -140,10 +139,7 @@ impl State {
         let Some(index) = hub.tracks().iter().position(|candidate| candidate.id == track) else {
             return Answer::Refused(Refusal::NotFound);
         };
-        let interval = hub.tracks().iter().find_map(|track| match track.format()? {
-            TrackFormat::H264(video) => Some(video.fps.interval()),
-            TrackFormat::Audio(_) => None,
-        });
+        let interval = hub.tracks().iter().find_map(|track| track.format()?.picture().map(|(_, fps)| fps.interval()));
         // A stream that does not run tells it when it does: a client may know the description from before.
         let clock_rate = hub.tracks()[index].format().map_or(CLOCK_RATE, |format| format.clock_rate());
         // All tracks of a session go the way of the first.

@@ -141,6 +141,14 @@ mod tests {
     }
 
     #[test]
+    fn without_a_second_key_frame_the_ring_does_not_grow_for_ever() {
+        let mut stream = Stream::new();
+        stream.frames(25 * 3600, true);
+        assert!(stream.ring.end() - stream.ring.first() < 2 * 25 * 62);
+        assert!(stream.ring.last_key(stream.now).is_none());
+    }
+
+    #[test]
     fn a_ring_at_rest_offers_no_key_frame() {
         let mut stream = Stream::new();
         stream.frames(25, true);

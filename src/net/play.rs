@@ -1,5 +1,5 @@
-//! PLAY: where a viewer begins (a key frame at most 250 ms old; else a new one, within the encoder's budget; else the
-//! newest in the ring), and the wait until that is known.
+//! PLAY: where a viewer begins (a key frame at most 250 ms old; else a new one, within the encoder's budget; else, as
+//! where the camera itself encodes and takes no requests, the newest in the ring), and the wait until that is known.
 
 use super::{
     cursor::Cursor,
@@ -196,7 +196,9 @@ fn beginning(viewer: &Viewer, stream: &Stream, now: MonoTime) -> Beginning {
     }
     let never = now + LONGEST_WAIT * 2;
     match (stream.entry.hub.ask_keyframe(now), key) {
-        (KeyframeAnswer::Spent, Some((position, _))) if !stream.entry.fresh => Beginning::At(position),
+        (KeyframeAnswer::Spent | KeyframeAnswer::Unable, Some((position, _))) if !stream.entry.fresh => {
+            Beginning::At(position)
+        }
         _ if stream.entry.fresh => Beginning::AtNextKey { settle_at: never },
         _ => Beginning::AtNextKey { settle_at: now + ASKED_WAIT },
     }

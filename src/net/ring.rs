@@ -3,6 +3,9 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// What a worker keeps of each stream, and how far behind live a viewer may be.
 pub const KEPT: Duration = Duration::from_secs(2);
+/// A stream whose key frames are further apart than the longest `gop` cannot be joined before the next: a camera that
+/// encodes by itself may send no second one ever.
+const LONGEST_KEPT: Duration = Duration::from_secs(61);
 
 /// The last two seconds of one stream's batches, and at least those since the last key frame, in the order in which they
 /// were made. Positions count up from 0 and never repeat.
@@ -35,9 +38,10 @@ impl Ring {
         self.newest = self.newest.max(entry.arrived);
         self.entries.push_back(entry);
         let oldest_kept = self.newest.saturating_sub(KEPT);
+        let oldest_joined = self.newest.saturating_sub(LONGEST_KEPT);
         while let Some(oldest) = self.entries.front()
             && oldest.arrived < oldest_kept
-            && self.last_key.is_none_or(|key| self.first < key)
+            && (self.last_key.is_none_or(|key| self.first < key) || oldest.arrived < oldest_joined)
         {
             self.entries.pop_front();
             self.first += 1;

@@ -4,6 +4,7 @@ mod audio;
 mod batch;
 mod h264;
 mod header;
+mod jpeg;
 mod packetizer;
 pub mod rtcp;
 mod timeline;

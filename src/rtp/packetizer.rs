@@ -3,6 +3,7 @@ use super::{
     batch::{About, PacketBatch},
     h264,
     header::Header,
+    jpeg,
     timeline::Timeline,
 };
 use crate::{
@@ -31,6 +32,7 @@ pub struct Packetizer {
 #[derive(Debug)]
 enum Payload {
     H264,
+    Jpeg,
     Audio(AudioFormat),
 }
 
@@ -46,6 +48,7 @@ impl Packetizer {
     ) -> Self {
         let payload = match format {
             TrackFormat::H264(_) => Payload::H264,
+            TrackFormat::Jpeg(_) => Payload::Jpeg,
             TrackFormat::Audio(audio) => Payload::Audio(audio.clone()),
         };
         Self {
@@ -61,7 +64,8 @@ impl Packetizer {
     }
 
     /// One access unit as packets. Copies the coded bytes once. A unit without content gives an empty batch, and so
-    /// does an Opus packet that is larger than a packet may be, for it cannot be cut (RFC 7587 §4.2).
+    /// does an Opus packet that is larger than a packet may be, for it cannot be cut (RFC 7587 §4.2), and a JPEG that
+    /// RFC 2435 has no words for.
     pub fn packetize(&mut self, unit: &AccessUnit) -> PacketBatch {
         let mut writer = Writer {
             bytes: Vec::with_capacity(self.estimate(unit)),
@@ -77,6 +81,7 @@ impl Packetizer {
         };
         match &self.payload {
             Payload::H264 => h264::packetize(unit, self.room, &mut self.timeline, &mut writer),
+            Payload::Jpeg => jpeg::packetize(unit, self.room, &mut self.timeline, &mut writer),
             Payload::Audio(format) => audio::packetize(unit, format, self.room, &mut self.timeline, &mut writer),
         }
         let about = About {
@@ -112,13 +117,17 @@ impl Packetizer {
 
     /// No fewer packets than `unit` takes.
     fn pieces(&self, unit: &AccessUnit) -> usize {
-        unit.data.len() / (self.room - h264::FU_OVERHEAD) + 1 + unit.nals.len()
+        match self.payload {
+            Payload::Jpeg => unit.data.len() / (self.room - jpeg::OVERHEAD) + 2,
+            _ => unit.data.len() / (self.room - h264::FU_OVERHEAD) + 1 + unit.nals.len(),
+        }
     }
 
     /// No fewer octets than the packets of `unit` take, and few more: every packet costs a header, and every NAL unit
-    /// or piece of one at most three.
+    /// or piece of one at most three; a JPEG's tables are in its own header already.
     fn estimate(&self, unit: &AccessUnit) -> usize {
-        unit.data.len() + self.pieces(unit) * (Header::SIZE + 3)
+        let overhead = if matches!(self.payload, Payload::Jpeg) { jpeg::OVERHEAD } else { 3 };
+        unit.data.len() + self.pieces(unit) * (Header::SIZE + overhead)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Session descriptions (RFC 4566) from track formats.
 
 use super::{DescribedTrack, Description};
-use crate::media::{AudioCodec, AudioFormat, H264Format, TrackFormat};
+use crate::media::{AudioCodec, AudioFormat, FrameRate, H264Format, JpegFormat, TrackFormat};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use sdp_types::{
     Attribute, Bandwidth, BandwidthType, Connection, Media, MediaType, Origin, Session, Time, TransportProto,
@@ -37,6 +37,7 @@ fn media(track: &DescribedTrack) -> Media {
     let payload_type = track.format.payload_type();
     let (kind, bandwidth, mut attributes) = match &track.format {
         TrackFormat::H264(format) => (MediaType::Video, Some(h264_bandwidth(format)), h264(format, payload_type)),
+        TrackFormat::Jpeg(format) => (MediaType::Video, None, jpeg(format, payload_type)),
         TrackFormat::Audio(format) => (MediaType::Audio, audio_bandwidth(format), audio(format, payload_type)),
     };
     attributes.push(value("control", format!("trackID={}", track.id)));
@@ -56,12 +57,20 @@ fn h264(format: &H264Format, payload_type: u8) -> Vec<Attribute> {
         BASE64_STANDARD.encode(&sets.sps),
         BASE64_STANDARD.encode(&sets.pps),
     );
-    let rate = (format.fps.as_f64() * 1000.0).round() / 1000.0;
+    vec![value("rtpmap", format!("{payload_type} H264/90000")), value("fmtp", fmtp), framerate(format.fps)]
+}
+
+/// RFC 2435 has no parameters; `x-dimensions` is GStreamer's, for pictures that are no multiple of 8.
+fn jpeg(format: &JpegFormat, payload_type: u8) -> Vec<Attribute> {
     vec![
-        value("rtpmap", format!("{payload_type} H264/90000")),
-        value("fmtp", fmtp),
-        value("framerate", rate.to_string()),
+        value("rtpmap", format!("{payload_type} JPEG/90000")),
+        framerate(format.fps),
+        value("x-dimensions", format!("{},{}", format.size.width, format.size.height)),
     ]
+}
+
+fn framerate(fps: FrameRate) -> Attribute {
+    value("framerate", ((fps.as_f64() * 1000.0).round() / 1000.0).to_string())
 }
 
 /// In kbit/s with all headers (RFC 4566 §5.8, RFC 3550 §6.2): the configured rate may be exceeded by a tenth.
@@ -132,7 +141,7 @@ fn value(name: &str, value: impl ToString) -> Attribute {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::{FrameRate, ParameterSets, Size};
+    use crate::media::{ParameterSets, Size};
 
     fn video() -> DescribedTrack {
         let parameter_sets =
@@ -210,6 +219,15 @@ mod tests {
             let text = describe("main", vec![track], "192.0.2.1");
             assert!(text.contains(&format!("{media}\r\n")) && text.contains(map), "{text}");
         }
+    }
+
+    #[test]
+    fn jpeg_has_its_static_payload_type_and_its_size() {
+        let format = JpegFormat { size: Size::new(1366, 768), fps: FrameRate::new(15, 1) };
+        let text = describe("main", vec![DescribedTrack { id: 0, format: TrackFormat::Jpeg(format) }], "192.0.2.1");
+        let expected =
+            "m=video 0 RTP/AVP 26\r\na=rtpmap:26 JPEG/90000\r\na=framerate:15\r\na=x-dimensions:1366,768\r\n";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

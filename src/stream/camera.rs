@@ -44,6 +44,10 @@ struct Shared {
     /// Wakes the supervisor when demand rises or the end comes.
     bell: Bell,
     stop: AtomicBool,
+    /// Somebody who passes the camera's H.264 on needs a key frame.
+    keyframe_wanted: AtomicBool,
+    /// The camera takes requests for key frames; true until it refused one.
+    takes_requests: AtomicBool,
     dropped: AtomicU64,
     opened: AtomicU64,
 }
@@ -80,6 +84,8 @@ impl CameraSource {
             controls: Mutex::default(),
             bell: Bell::default(),
             stop: AtomicBool::new(false),
+            keyframe_wanted: AtomicBool::new(false),
+            takes_requests: AtomicBool::new(true),
             dropped: AtomicU64::new(0),
             opened: AtomicU64::new(0),
         });
@@ -93,8 +99,13 @@ impl CameraSource {
     }
 
     /// An encoder's mailbox: while `demand` lasts it gets frames, at most `fps` a second.
-    pub fn subscribe(&self, demand: Arc<Demand>, fps: Option<FrameRate>) -> Arc<Mailbox<SourceFrame>> {
-        let mailbox = Arc::new(Mailbox::new());
+    pub fn subscribe(
+        &self,
+        mailbox: Mailbox<SourceFrame>,
+        demand: Arc<Demand>,
+        fps: Option<FrameRate>,
+    ) -> Arc<Mailbox<SourceFrame>> {
+        let mailbox = Arc::new(mailbox);
         let (shared, poked) = (Arc::downgrade(&self.shared), Arc::downgrade(&mailbox));
         demand.on_raise(move || {
             if let Some(mailbox) = poked.upgrade() {
@@ -160,6 +171,17 @@ impl CameraSource {
                     .then(|| format!("the camera has not answered for {} s", quiet.as_secs()))
             }
         }
+    }
+
+    /// Asks a camera that encodes by itself for a key frame. Whether it can be asked shows in
+    /// [`CameraSource::takes_requests`] by the next frame.
+    pub fn request_keyframe(&self) {
+        self.shared.keyframe_wanted.store(true, Ordering::Release);
+    }
+
+    /// Whether asking for a key frame is of any use.
+    pub fn takes_requests(&self) -> bool {
+        self.shared.takes_requests.load(Ordering::Relaxed)
     }
 
     /// Frames lost by the device, the driver or a busy encoder.
@@ -229,6 +251,9 @@ impl Shared {
         }
         let (mut live, dropped_before) = (false, self.dropped.load(Ordering::Relaxed));
         while self.wanted() && !self.stop.load(Ordering::Acquire) {
+            if self.keyframe_wanted.swap(false, Ordering::Acquire) {
+                self.takes_requests.store(camera.request_keyframe(), Ordering::Relaxed);
+            }
             let frame = Arc::new(camera.next(patience)?);
             lock(&self.state).last_frame = MonoTime::now();
             if !live {

@@ -1,4 +1,7 @@
-use super::{CameraSource, Hub, Mailbox, SourceFrame, Taken};
+use super::{
+    CameraSource, Hub, Mailbox, SourceFrame, Taken,
+    copy::{self, Passing},
+};
 use crate::{
     codec::{CodecError, Converter, H264Encoder, H264Settings},
     device::slate::Slate,
@@ -43,7 +46,7 @@ pub struct VideoSettings {
     pub packet_size: usize,
 }
 
-/// A running encoder thread, `enc-NAME`. Ends when dropped.
+/// A running encoder thread, `enc-NAME`, or the one that passes on what the camera encoded. Ends when dropped.
 pub struct VideoEncoder {
     source: Arc<CameraSource>,
     mailbox: Arc<Mailbox<SourceFrame>>,
@@ -51,13 +54,20 @@ pub struct VideoEncoder {
 }
 
 impl VideoEncoder {
-    /// Starts encoding `source` for `hub`'s video track.
+    /// Starts encoding `source`, or passing it on, for `hub`'s video track.
     ///
     /// # Errors
     /// The system gives no thread.
     pub fn start(hub: Arc<Hub>, source: Arc<CameraSource>, settings: VideoSettings) -> io::Result<Self> {
-        let mailbox = source.subscribe(hub.demand().clone(), settings.fps);
         let bitrate = Arc::new(AtomicU32::new(settings.bitrate));
+        let (name, demand) = (format!("enc-{}", hub.name()), hub.demand().clone());
+        if settings.codec == VideoCodec::Copy {
+            let mailbox = source.subscribe(Mailbox::ordered(), demand, copy::thinned(source.wish(), &settings));
+            let passing = Passing::new(hub, source.clone(), mailbox.clone(), settings);
+            thread::Builder::new().name(name).spawn(move || passing.run())?;
+            return Ok(Self { source, mailbox, bitrate });
+        }
+        let mailbox = source.subscribe(Mailbox::new(), demand, settings.fps);
         let encoding = Encoding {
             mailbox: mailbox.clone(),
             source: source.clone(),
@@ -73,11 +83,11 @@ impl VideoEncoder {
             slates: 0,
             complaint: String::new(),
         };
-        thread::Builder::new().name(format!("enc-{}", encoding.hub.name())).spawn(move || encoding.run())?;
+        thread::Builder::new().name(name).spawn(move || encoding.run())?;
         Ok(Self { source, mailbox, bitrate })
     }
 
-    /// Changes the bitrate (bit/s) from the next picture on.
+    /// Changes the bitrate (bit/s) from the next picture on; a camera's own is set when it is opened.
     pub fn set_bitrate(&self, bitrate: u32) {
         self.bitrate.store(bitrate, Ordering::Relaxed);
     }

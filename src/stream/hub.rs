@@ -22,8 +22,20 @@ pub struct Hub {
     inboxes: RwLock<Vec<Arc<Inbox>>>,
     budget: Mutex<KeyframeBudget>,
     keyframe_wanted: AtomicBool,
+    /// Whoever makes the pictures takes requests for key frames.
+    takes_requests: AtomicBool,
+    trouble: Mutex<Option<Trouble>>,
     keyframes: AtomicU64,
     demand: Arc<Demand>,
+}
+
+/// What is wrong with the pictures that come in, in words for a person.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trouble {
+    /// They cannot be shown: the slate stands in for them.
+    Dark(String),
+    /// They are shown all the same.
+    Flawed(String),
 }
 
 /// One track of a stream: its place in the RTP session, and its format once that is known.
@@ -77,6 +89,8 @@ impl Hub {
             inboxes: RwLock::default(),
             budget: Mutex::new(KeyframeBudget::new(now)),
             keyframe_wanted: AtomicBool::new(false),
+            takes_requests: AtomicBool::new(true),
+            trouble: Mutex::default(),
             keyframes: AtomicU64::new(0),
             demand: Demand::new(),
         })
@@ -138,6 +152,9 @@ impl Hub {
 
     /// Asks the encoder for a key frame, within the budget.
     pub fn ask_keyframe(&self, now: MonoTime) -> KeyframeAnswer {
+        if !self.takes_requests.load(Ordering::Relaxed) {
+            return KeyframeAnswer::Unable;
+        }
         let answer = lock(&self.budget).ask(now);
         if answer == KeyframeAnswer::Asked {
             self.keyframe_wanted.store(true, Ordering::Release);
@@ -153,6 +170,19 @@ impl Hub {
     /// The picture that was to be a key frame came to nothing: the next one is to be it.
     pub fn owe_keyframe(&self) {
         self.keyframe_wanted.store(true, Ordering::Release);
+    }
+
+    /// Whether asking for a key frame is of any use; true until told otherwise.
+    pub fn set_takes_requests(&self, takes: bool) {
+        self.takes_requests.store(takes, Ordering::Relaxed);
+    }
+
+    pub fn trouble(&self) -> Option<Trouble> {
+        lock(&self.trouble).clone()
+    }
+
+    pub fn set_trouble(&self, trouble: Option<Trouble>) {
+        *lock(&self.trouble) = trouble;
     }
 
     /// Key frames since the start.

@@ -25,6 +25,8 @@ pub enum KeyframeAnswer {
     Pending,
     /// The budget is spent.
     Spent,
+    /// The camera makes its key frames when it likes.
+    Unable,
 }
 
 impl KeyframeBudget {

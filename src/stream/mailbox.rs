@@ -1,6 +1,7 @@
 use super::sync::lock;
 use crate::time::MonoTime;
 use std::{
+    collections::VecDeque,
     sync::{
         Condvar, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -8,15 +9,21 @@ use std::{
     time::Duration,
 };
 
-/// One slot between two threads: the newest item wins, and what it replaced is counted as lost.
+/// How long an item may wait in a [`Mailbox::ordered`].
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
+/// Between two threads: one slot, in which the newest item wins, or all items in their order, for a bounded time. What is
+/// lost is counted.
 pub struct Mailbox<T> {
+    ordered: bool,
     slot: Mutex<Slot<T>>,
     changed: Condvar,
     lost: AtomicU64,
 }
 
 struct Slot<T> {
-    item: Option<T>,
+    /// Each with the time at which it came.
+    items: VecDeque<(T, MonoTime)>,
     poked: bool,
     closed: bool,
 }
@@ -32,20 +39,31 @@ pub enum Taken<T> {
 }
 
 impl<T> Mailbox<T> {
+    /// For items of which the newest makes the others needless.
     pub fn new() -> Self {
         Self {
-            slot: Mutex::new(Slot { item: None, poked: false, closed: false }),
+            ordered: false,
+            slot: Mutex::new(Slot { items: VecDeque::new(), poked: false, closed: false }),
             changed: Condvar::new(),
             lost: AtomicU64::new(0),
         }
     }
 
+    /// For items that build on each other: none overtakes another. If the taker falls behind by more than half a second,
+    /// all that wait are lost at once, for what came after one of them is of no use without it.
+    pub fn ordered() -> Self {
+        Self { ordered: true, ..Self::new() }
+    }
+
     pub fn put(&self, item: T) {
-        let replaced = self.lock().item.replace(item);
+        let now = MonoTime::now();
+        let mut slot = self.lock();
+        let late = |(_, came): &(T, MonoTime)| !self.ordered || now.since(*came) > LONGEST_WAIT;
+        let lost = if slot.items.front().is_some_and(late) { std::mem::take(&mut slot.items) } else { VecDeque::new() };
+        slot.items.push_back((item, now));
+        drop(slot);
         self.changed.notify_one();
-        if replaced.is_some() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
+        self.lost.fetch_add(lost.len() as u64, Ordering::Relaxed);
     }
 
     /// Waits for an item until `deadline`, or without end.
@@ -55,7 +73,7 @@ impl<T> Mailbox<T> {
             if slot.closed {
                 return Taken::Closed;
             }
-            if let Some(item) = slot.item.take() {
+            if let Some((item, _)) = slot.items.pop_front() {
                 return Taken::Item(item);
             }
             if std::mem::take(&mut slot.poked) {
@@ -78,11 +96,11 @@ impl<T> Mailbox<T> {
     pub fn close(&self) {
         let mut slot = self.lock();
         slot.closed = true;
-        slot.item = None;
+        slot.items.clear();
         self.changed.notify_one();
     }
 
-    /// Items that were replaced before anybody took them.
+    /// Items that nobody took.
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
@@ -114,6 +132,20 @@ mod tests {
     }
 
     #[test]
+    fn what_builds_on_each_other_is_taken_in_order_or_lost_together() {
+        let mailbox = Mailbox::ordered();
+        (1..=3).for_each(|item| mailbox.put(item));
+        assert_eq!(mailbox.take(None), Taken::Item(1));
+        assert_eq!(mailbox.lost(), 0);
+        // The taker falls behind.
+        mailbox.lock().items.iter_mut().for_each(|(_, came)| *came = came.saturating_sub(LONGEST_WAIT * 2));
+        mailbox.put(4);
+        mailbox.put(5);
+        assert_eq!(mailbox.lost(), 2);
+        assert_eq!([mailbox.take(None), mailbox.take(None)], [Taken::Item(4), Taken::Item(5)]);
+    }
+
+    #[test]
     fn a_waiting_taker_is_woken_by_items_pokes_and_the_end() {
         let mailbox = Arc::new(Mailbox::new());
         let taker = std::thread::spawn({
@@ -124,7 +156,7 @@ mod tests {
             act();
             let waits = || {
                 let slot = mailbox.lock();
-                slot.item.is_some() || slot.poked
+                !slot.items.is_empty() || slot.poked
             };
             while waits() {
                 std::thread::yield_now();

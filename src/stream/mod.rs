@@ -1,10 +1,12 @@
 //! One live stream: supervised sources, the encoder thread, packetizers, the hub, the key-frame policy.
 //!
 //! A camera thread puts frames into the [`Mailbox`] of every encoder fed from it; an encoder thread converts, encodes
-//! and packetizes and hands the batch to its stream's [`Hub`], which hands it to every network worker. Whoever watches
+//! and packetizes, or passes on what the camera encoded, and hands the batch to its stream's [`Hub`], which hands it to
+//! every network worker. Whoever watches
 //! holds a [`Watch`] on the hub; sources and encoders run while somebody does.
 
 mod camera;
+mod copy;
 mod demand;
 mod encoder;
 mod hub;
@@ -19,7 +21,7 @@ mod sync;
 pub use camera::{CameraSource, SourceFrame};
 pub use demand::{Demand, Watch};
 pub use encoder::{VideoEncoder, VideoSettings};
-pub use hub::{Delivery, Hub, HubTrack, Inbox};
+pub use hub::{Delivery, Hub, HubTrack, Inbox, Trouble};
 pub use keyframe::{KeyframeAnswer, KeyframeBudget};
 pub use mailbox::{Mailbox, Taken};
 pub use meter::{Meter, Rates};

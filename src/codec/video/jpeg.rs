@@ -9,6 +9,10 @@ use super::picture::{Canvas, Picture};
 use crate::codec::CodecError;
 use crate::media::Size;
 use std::iter;
+use turbojpeg::{Compressor, Subsamp, YuvPlanesImage};
+
+/// Letters stay sharp.
+const QUALITY: i32 = 80;
 
 /// Decodes JPEG pictures of any subsampling, those without Huffman tables too, as webcams send them.
 #[derive(Default)]
@@ -50,6 +54,38 @@ impl Decoder {
         }
         Ok(())
     }
+}
+
+/// Encodes pictures as baseline 4:2:0 JPEGs with the usual Huffman tables, which RFC 2435 can carry.
+pub struct Encoder(Compressor);
+
+impl Encoder {
+    /// # Errors
+    /// There is no memory.
+    pub fn new() -> Result<Self, CodecError> {
+        let mut compressor = Compressor::new().map_err(failure)?;
+        compressor.set_quality(QUALITY).map_err(failure)?;
+        Ok(Self(compressor))
+    }
+
+    /// # Errors
+    /// A picture whose planes do not hold all of its rows, or of an odd size.
+    pub fn encode(&mut self, picture: &Picture<'_>) -> Result<Vec<u8>, CodecError> {
+        picture.check()?;
+        if picture.size.width % 2 != 0 || picture.size.height % 2 != 0 {
+            return Err(CodecError(format!("a JPEG is not made of an odd size, {}", picture.size)));
+        }
+        let (Size { width, height }, [y_plane, u_plane, v_plane]) = (picture.size, picture.planes);
+        let [y_stride, u_stride, v_stride] = picture.strides;
+        let (width, height) = (width as usize, height as usize);
+        let subsamp = Subsamp::Sub2x2;
+        let image = YuvPlanesImage { y_plane, u_plane, v_plane, y_stride, u_stride, v_stride, width, height, subsamp };
+        self.0.compress_yuv_planes_to_vec(&image).map_err(failure)
+    }
+}
+
+fn failure(error: turbojpeg::Error) -> CodecError {
+    CodecError(format!("JPEG: {error}"))
 }
 
 /// One row at half the width of the luma from two rows that have one value for each `across` pixels.

@@ -7,4 +7,5 @@ mod picture;
 
 pub use convert::Converter;
 pub use h264::{H264Encoder, H264Settings};
+pub use jpeg::Encoder as JpegEncoder;
 pub use picture::Picture;

@@ -1,5 +1,15 @@
 //! H.264 syntax that more than one room needs (ITU-T H.264 §7.3).
 
+mod assembler;
+mod level;
+mod sets;
+mod slice;
+mod splitter;
+
+pub use assembler::{Assembler, Found, Picture};
+pub use level::name as level_name;
+pub use splitter::{Begun, Splitter};
+
 use super::FrameRate;
 use h264_reader::{
     nal::{
@@ -12,9 +22,16 @@ use h264_reader::{
 /// `nal_unit_type` values (ITU-T H.264 table 7-1).
 pub mod nal_type {
     pub const SLICE: u8 = 1;
+    pub const PARTITION_A: u8 = 2;
+    pub const PARTITION_B: u8 = 3;
+    pub const PARTITION_C: u8 = 4;
     pub const IDR_SLICE: u8 = 5;
+    pub const SEI: u8 = 6;
     pub const SPS: u8 = 7;
     pub const PPS: u8 = 8;
+    pub const DELIMITER: u8 = 9;
+    pub const END_OF_SEQUENCE: u8 = 10;
+    pub const END_OF_STREAM: u8 = 11;
 
     /// Of a NAL unit without start code; 0, which is unspecified, of an empty one.
     pub fn of(nal: &[u8]) -> u8 {
