@@ -1,4 +1,4 @@
-# The stages of scripts/test. Sourced by it, in the top folder, with $cargo set.
+# The stages of scripts/test. Sourced by it, in the top folder, with $cargo and soak_options set.
 # shellcheck shell=bash disable=SC2154
 
 passed=0 failed=0 skipped=0
@@ -102,6 +102,11 @@ stage_guest() {
     [ -x tests/guest/run ] || skip "tests/guest/run is not there"
     install "${guest_packages[@]}"
     tests/guest/run
+}
+
+stage_soak() {
+    install "${guest_packages[@]}"
+    tests/guest/run soak "${soak_options[@]}"
 }
 
 stage_fuzz() {

@@ -9,6 +9,7 @@
 
 "$@" > /tmp/out 2> /tmp/log &
 eyrie=$!
+echo $eyrie > /tmp/pid
 check "eyrie run is ready with every stream" 'rtsp://10.0.2.15:8554/.*ready\|$' \
   sh -c 'for i in $(seq 300); do grep -q ready /tmp/out && break; sleep 0.1; done; cat /tmp/out'
 nc -ll -p 2222 -e /bin/sh &

@@ -1,0 +1,303 @@
+"""A small RTSP client that looks at every packet: RTP timestamps, sequence numbers, sender reports, and the pictures with the
+time by the guest's clock at which each was taken.
+"""
+import queue, re, select, socket, struct, subprocess, threading, time
+
+from .guest import PATIENCE, RTSP, expect, until
+from .player import HEIGHT, WIDTH, wrong_bars
+from . import guest as machine
+
+NTP_TO_UNIX = 2208988800                                                  # s from 1900 to 1970
+SENDER_REPORT, GOODBYE = 200, 203                                         # RFC 3550, section 12.1
+
+
+class Track:
+    """One medium of a stream, by its packets alone."""
+
+    def __init__(self, kind, codec, rate, control):
+        self.kind, self.codec, self.rate, self.control = kind, codec, rate, control
+        self.packets = self.units = self.lost = 0
+        self.sequence = self.last = self.first = None                     # of the latest packet; timestamps unwrapped
+        self.reports = []                                                 # (Unix time, unwrapped timestamp)
+        self.backwards, self.ended = [], False
+        self.gaps = []                                                    # (s, of consecutive timestamps) over a second
+
+    def rtp(self, packet):
+        """Takes a packet; its timestamp without wraps, whether it begins a unit, its marker and its payload."""
+        first, second, sequence, stamp = struct.unpack_from('>BBHI', packet)
+        begin, end = 12 + 4 * (first & 15), len(packet) - (packet[-1] if first & 0x20 else 0)
+        if self.sequence is not None:
+            self.lost += (sequence - self.sequence - 1) & 0xffff
+        self.sequence = sequence
+        self.packets += 1
+        if self.last is None:
+            self.first = self.last = stamp
+            self.units, begins = 1, True
+        else:
+            step = (stamp - self.last + 0x80000000 & 0xffffffff) - 0x80000000
+            begins = step != 0
+            if step < 0:
+                self.backwards.append((self.last, step))
+            if step > self.rate:
+                self.gaps.append(step / self.rate)
+            self.last += step
+            self.units += begins
+        return self.last, begins, bool(second & 0x80), packet[begin:end]
+
+    def rtcp(self, packet):
+        while len(packet) >= 8:
+            kind, length = packet[1], 4 * (struct.unpack_from('>H', packet, 2)[0] + 1)
+            if kind == SENDER_REPORT and self.last is not None:
+                seconds, fraction, stamp = struct.unpack_from('>III', packet, 8)
+                step = (stamp - self.last + 0x80000000 & 0xffffffff) - 0x80000000
+                self.reports.append((seconds - NTP_TO_UNIX + fraction / 2**32, self.last + step))
+            if kind == GOODBYE:
+                self.ended = True
+            packet = packet[length:]
+
+    def wall(self, stamp):
+        """Unix time of an unwrapped timestamp, by the nearest sender report."""
+        at, reported = min(self.reports, key=lambda report: abs(report[1] - stamp))
+        return at + (stamp - reported) / self.rate
+
+    def clock_error(self):
+        """By how many seconds sender reports contradict each other at most."""
+        offsets = [at - stamp / self.rate for at, stamp in self.reports]
+        return max(offsets) - min(offsets) if offsets else 0.0
+
+
+class Viewer:
+    """Plays a stream until closed. `transport` is tcp or udp; with `judge`, pictures are decoded."""
+
+    def __init__(self, stream, transport='tcp', judge=None, query=''):
+        self.url = f'rtsp://127.0.0.1:{RTSP}/{stream}'
+        self.transport, self.error, self.closing = transport, None, False
+        self.socket = socket.create_connection(('127.0.0.1', RTSP), timeout=PATIENCE)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer, self.number, self.session, self.udp = b'', 0, None, []
+        self.tracks = self.describe(query)
+        self.video = next((track for track in self.tracks if track.kind == 'video'), None)
+        self.audio = next((track for track in self.tracks if track.kind == 'audio'), None)
+        self.pictures = Pictures(self.video, judge) if judge else None
+        self.sound = []                                                   # (unwrapped timestamp, payload)
+        for number, track in enumerate(self.tracks):
+            self.set_up(number, track)
+        self.ask('PLAY', self.url, 'Range: npt=0.000-\r\n')
+        self.threads = [threading.Thread(target=self.read_connection, daemon=True)]
+        self.threads += [threading.Thread(target=self.read_udp, args=numbered, daemon=True) for numbered in enumerate(self.udp)]
+        for thread in self.threads:
+            thread.start()
+
+    # --- RTSP ---
+
+    def send(self, method, url, headers=''):
+        self.number += 1
+        session = f'Session: {self.session}\r\n' if self.session else ''
+        self.socket.sendall(f'{method} {url} RTSP/1.0\r\nCSeq: {self.number}\r\n{session}{headers}\r\n'.encode())
+
+    def ask(self, method, url, headers=''):
+        """The answer's head and body."""
+        self.send(method, url, headers)
+        while True:
+            if (answer := self.take()) is None:
+                more = self.socket.recv(65536)
+                expect(more, f'the server closed the connection after {method}')
+                self.buffer += more
+            elif answer:
+                expect(answer[0].startswith('RTSP/1.0 200'), f'{method}: {answer[0].splitlines()[0]}')
+                return answer
+
+    def take(self):
+        """Takes what is whole off the buffer: () for media, an answer's head and body, or None."""
+        if self.buffer[:1] == b'$':
+            if len(self.buffer) < 4 or len(self.buffer) < 4 + (length := struct.unpack('>H', self.buffer[2:4])[0]):
+                return None
+            channel, data = self.buffer[1], self.buffer[4:4 + length]
+            self.buffer = self.buffer[4 + length:]
+            self.media(channel // 2, channel % 2, data)
+            return ()
+        head, blank, rest = self.buffer.partition(b'\r\n\r\n')
+        if not blank:
+            return None
+        head = head.decode()
+        length = int((re.search(r'(?im)^Content-Length: *(\d+)', head) or [0, 0])[1])
+        if len(rest) < length:
+            return None
+        self.buffer = rest[length:]
+        return head, rest[:length].decode()
+
+    def describe(self, query):
+        _, text = self.ask('DESCRIBE', self.url + query, 'Accept: application/sdp\r\n')
+        tracks = []
+        for section in re.split(r'(?m)^m=', text)[1:]:
+            kind, payload = section.split()[0], section.split()[3]
+            name = re.search(rf'(?m)^a=rtpmap:{payload} ([^/]+)/(\d+)', section)
+            codec, rate = (name[1], int(name[2])) if name else {'0': ('PCMU', 8000), '8': ('PCMA', 8000), '26': ('JPEG', 90000)}[payload]
+            control = re.search(r'(?m)^a=control:(\S+)', section)[1]
+            tracks.append(Track(kind, codec.upper(), rate, control if '://' in control else f'{self.url}/{control}'))
+        return tracks
+
+    def set_up(self, number, track):
+        if self.transport == 'tcp':
+            transport = f'RTP/AVP/TCP;unicast;interleaved={2 * number}-{2 * number + 1}'
+        else:
+            pair = port_pair()
+            self.udp.append(pair)
+            transport = 'RTP/AVP;unicast;client_port={}-{}'.format(*(s.getsockname()[1] for s in pair))
+        head, _ = self.ask('SETUP', track.control, f'Transport: {transport}\r\n')
+        self.session = re.search(r'(?im)^Session: *([^;\s]+)', head)[1]
+
+    def read_connection(self):
+        self.socket.settimeout(1.0)
+        alive = time.monotonic()
+        while not self.closing:
+            try:
+                while self.take() is not None:
+                    pass
+                if time.monotonic() - alive > 15:
+                    self.send('OPTIONS', self.url)
+                    alive = time.monotonic()
+                if not (more := self.socket.recv(65536)):
+                    raise OSError('the server closed the connection')
+                self.buffer += more
+            except TimeoutError:
+                pass
+            except OSError as error:
+                if not self.closing:
+                    self.error = str(error)
+                return
+
+    def read_udp(self, number, pair):
+        while not self.closing:
+            for s in select.select(pair, [], [], 0.2)[0]:
+                self.media(number, s is pair[1], s.recv(65536))
+
+    # --- media ---
+
+    def media(self, number, control, data):
+        track = self.tracks[number]
+        if control:
+            track.rtcp(data)
+            return
+        stamp, _, marker, payload = track.rtp(data)
+        if track is self.video and self.pictures:
+            self.pictures.payload(stamp, marker, payload)
+        elif track is self.audio:
+            self.sound.append((stamp, payload))
+
+    def complaint(self):
+        """What is wrong with what was received so far, or None."""
+        if self.error:
+            return self.error
+        for track in self.tracks:
+            if track.backwards:
+                return f'{track.kind}: timestamps went back: {track.backwards[:3]}'
+            if track.ended:
+                return f'{track.kind}: the server said BYE'
+            if self.transport == 'tcp' and track.lost:
+                return f'{track.kind}: {track.lost} packets are missing'
+        return None
+
+    def close(self):
+        try:
+            self.send('TEARDOWN', self.url)
+        except OSError:
+            pass
+        self.closing = True
+        for thread in self.threads:
+            thread.join(5)
+        for s in [self.socket, *(s for pair in self.udp for s in pair)]:
+            s.close()
+        if self.pictures:
+            self.pictures.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def port_pair():
+    """Two UDP sockets, of an even port and the next."""
+    while True:
+        rtp = socket.socket(type=socket.SOCK_DGRAM)
+        rtp.bind(('127.0.0.1', 0))
+        rtcp = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            port = rtp.getsockname()[1]
+            if port % 2 == 0:
+                rtcp.bind(('127.0.0.1', port + 1))
+                return rtp, rtcp
+        except OSError:
+            pass
+        rtp.close()
+        rtcp.close()
+
+
+class Pictures:
+    """H.264 out of RTP packets (RFC 6184), decoded by ffmpeg; a picture comes out for each access unit that goes in."""
+
+    def __init__(self, track, judge=wrong_bars):
+        self.track, self.judge = track, judge
+        self.process = subprocess.Popen(
+            ['ffmpeg', '-v', 'error', '-probesize', '32', '-flags', 'low_delay', '-threads', '1', '-f', 'h264', '-i', '-',
+             '-fps_mode', 'passthrough', '-s', f'{WIDTH}x{HEIGHT}', '-f', 'rawvideo', '-pix_fmt', 'yuv420p', '-'],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.unit, self.stamps = bytearray(), queue.Queue()
+        self.seen = []                                                    # (unwrapped timestamp, None or why it is not live)
+        self.latest = None
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def payload(self, stamp, marker, payload):
+        kind = payload[0] & 31
+        if kind == 28:                                                    # FU-A
+            if payload[1] & 0x80:
+                self.unit += b'\0\0\0\1' + bytes([payload[0] & 0xe0 | payload[1] & 31])
+            self.unit += payload[2:]
+        elif kind == 24:                                                  # STAP-A
+            position = 1
+            while position < len(payload):
+                length = struct.unpack_from('>H', payload, position)[0]
+                self.unit += b'\0\0\0\1' + payload[position + 2:position + 2 + length]
+                position += 2 + length
+        else:
+            self.unit += b'\0\0\0\1' + payload
+        if marker:
+            self.stamps.put(stamp)
+            # The delimiter of the next access unit ends this one for ffmpeg's parser, which else waits for the next.
+            self.process.stdin.write(self.unit + b'\0\0\0\1\x09\xf0')
+            self.process.stdin.flush()
+            self.unit.clear()
+
+    def read(self):
+        size = WIDTH * HEIGHT * 3 // 2
+        while len(picture := self.process.stdout.read(size)) == size:
+            self.seen.append((self.stamps.get(), self.judge(picture)))
+            self.latest = picture
+
+    def wait(self, count, live, since=0, patience=PATIENCE):
+        """Waits for `count` pictures in a row that are live, or not, after the picture numbered `since`; the first's number."""
+        def found():
+            run = 0
+            for number in range(since, len(self.seen)):
+                run = run + 1 if (self.seen[number][1] is None) == live else 0
+                if run == count:
+                    return (number - count + 1,)
+        last = lambda: self.seen[-1][1] if self.seen else 'there is none'
+        try:
+            return until('', found, patience)[0]
+        except machine.Failure:
+            raise machine.Failure(f'no {count} {"live pictures" if live else "slates"} within {patience:.0f} s; '
+                                  f'{len(self.seen) - since} pictures came; the latest: {last() or "live"}') from None
+
+    def wall(self, number):
+        """Unix time by the guest's clock at which a picture was taken, by the sender reports."""
+        until('a sender report', lambda: self.track.reports)
+        return self.track.wall(self.seen[number][0])
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.thread.join()
