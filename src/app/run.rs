@@ -245,11 +245,7 @@ fn with_streams(config: Config) -> Config {
     if !config.streams.is_empty() {
         return config;
     }
-    let cameras: Vec<String> = device::list::cameras()
-        .into_iter()
-        .filter(|camera| camera.usable)
-        .map(|camera| camera.serial.unwrap_or(camera.node))
-        .collect();
+    let cameras = device::list::lasting_names();
     let microphone = device::alsa::sound_cards().into_iter().next().map(|card| card.device);
     config.or_built_in_streams(&cameras, microphone.as_deref())
 }

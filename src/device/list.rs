@@ -4,7 +4,7 @@ use crate::media::FrameRate;
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 
-pub use super::v4l2::cameras;
+pub use super::v4l2::{cameras, lasting_names};
 
 /// A video node. The first usable one is what runs without a config.
 #[derive(Clone, Debug, PartialEq, Serialize)]

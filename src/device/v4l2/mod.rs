@@ -10,6 +10,7 @@ mod modes;
 mod node;
 mod offers;
 mod queue;
+mod sensors;
 mod signal;
 mod stamps;
 
@@ -63,6 +64,13 @@ fn opened(wanted: &str) -> Result<(node::Node, Descriptor), DeviceError> {
     let device = Descriptor::open(&node.path)
         .map_err(|error| DeviceError::Unusable { device: node.node(), reason: node::refusal(error).to_owned() })?;
     Ok((node, device))
+}
+
+/// A name for each camera by which it is found again, at whatever port and number.
+pub fn lasting_names() -> Vec<String> {
+    let nodes = node::nodes();
+    let cameras = nodes.iter().filter(|node| node.objection.is_none());
+    cameras.map(|camera| node::lasting_name(camera, &nodes)).collect()
 }
 
 fn described(node: node::Node) -> CameraInfo {

@@ -1,6 +1,6 @@
 //! Which video nodes there are, which of them are cameras, and which one a name means.
 
-use super::fourcc;
+use super::{fourcc, sensors};
 use crate::{
     device::DeviceError,
     v4l2::{self as sys, BufferType, Descriptor},
@@ -14,9 +14,8 @@ use std::{
 /// A video node and what it says of itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// `/dev/videoN`.
+    /// `/dev/videoN`; of a bare sensor its `/dev/mediaN`.
     pub path: PathBuf,
-    number: u32,
     /// The kind of queue that its pictures come from.
     pub queue: BufferType,
     /// The card's name; the node's path where it could not be opened.
@@ -29,12 +28,14 @@ pub struct Node {
     pub objection: Option<String>,
 }
 
-/// All video nodes by their numbers.
+/// All video nodes by their numbers, then the sensors that none of them gives pictures of.
 pub fn nodes() -> Vec<Node> {
     let entries = fs::read_dir("/dev").into_iter().flatten().flatten();
     let mut numbers: Vec<u32> = entries.filter_map(|entry| number_of(&entry.path())).collect();
     numbers.sort_unstable();
-    numbers.into_iter().map(Node::inspect).collect()
+    let mut nodes: Vec<_> = numbers.into_iter().map(Node::inspect).collect();
+    nodes.extend(sensors::bare(&nodes));
+    nodes
 }
 
 /// N of `/dev/videoN`.
@@ -54,7 +55,6 @@ impl Node {
         let serial = usb_serial(number);
         match found {
             Ok((capability, queue, formats)) => Self {
-                number,
                 queue,
                 name: sys::text(&capability.card),
                 bus: sys::text(&capability.bus_info),
@@ -65,7 +65,7 @@ impl Node {
             Err(error) => {
                 let (name, bus) = (path.display().to_string(), String::new());
                 let objection = Some(refusal(error).to_owned());
-                Self { number, queue: BufferType::Capture, name, bus, serial, objection, path }
+                Self { queue: BufferType::Capture, name, bus, serial, objection, path }
             }
         }
     }
@@ -115,10 +115,14 @@ pub fn formats(device: &Descriptor, queue: BufferType) -> Vec<u32> {
 fn objection(driver: &str, capabilities: u32, formats: &[u32]) -> Option<String> {
     use sys::*;
     let has = |capability: u32| capabilities & capability != 0;
+    let readable = formats.iter().any(|fourcc| fourcc::format_of(*fourcc).is_some());
     let of_board = match driver {
         "bcm2835-codec" => Some("the board's video encoder and decoder"),
         "bcm2835-isp" | "pispbe" => Some("the board's image processor; a camera module's pictures go through it"),
-        "unicam" | "rp1-cfe" => Some("a camera module's raw sensor data, without colour and exposure"),
+        // Behind an HDMI bridge they give finished pictures, through a single node.
+        "unicam" | "rp1-cfe" if has(V4L2_CAP_IO_MC) || !readable => {
+            Some("a camera module's raw sensor data, without colour and exposure")
+        }
         _ if driver.contains("hevc") => Some("the board's video decoder"),
         _ => None,
     };
@@ -131,7 +135,6 @@ fn objection(driver: &str, capabilities: u32, formats: &[u32]) -> Option<String>
     } else if has(V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE) && !has(V4L2_CAP_STREAMING) {
         "its driver cannot stream into memory"
     } else if has(V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE) {
-        let readable = formats.iter().any(|fourcc| fourcc::format_of(*fourcc).is_some());
         let names: Vec<String> = formats.iter().map(|fourcc| fourcc::letters(*fourcc)).collect();
         return match (readable, names.is_empty()) {
             (true, _) => None,
@@ -196,15 +199,29 @@ fn usable(node: Node) -> Result<Node, DeviceError> {
     }
 }
 
-/// One name for each camera.
+/// One name for each camera, and what could not even be opened with the reason.
 fn unambiguous_names(nodes: &[Node]) -> Vec<String> {
-    nodes.iter().filter(|node| node.objection.is_none()).map(|node| unambiguous_name(node, nodes)).collect()
+    let named = |node: &Node| match &node.objection {
+        None => Some(unambiguous_name(node, nodes)),
+        Some(refusal) if node.name == node.node() => Some(format!("{} ({refusal})", node.name)),
+        Some(_) => None,
+    };
+    nodes.iter().filter_map(named).collect()
 }
 
 /// The bus path if no other camera has it, else the serial, else the node.
-pub fn unambiguous_name(node: &Node, nodes: &[Node]) -> String {
+fn unambiguous_name(node: &Node, nodes: &[Node]) -> String {
+    first_alone([Some(node.bus.as_str()), node.serial.as_deref()], node, nodes)
+}
+
+/// A name by which a camera is found again at whatever port and number: its serial if no other camera has it (some
+/// makers give all the same), else the bus path, else the node.
+pub fn lasting_name(node: &Node, nodes: &[Node]) -> String {
+    first_alone([node.serial.as_deref(), Some(node.bus.as_str())], node, nodes)
+}
+
+fn first_alone(names: [Option<&str>; 2], node: &Node, nodes: &[Node]) -> String {
     let alone = |name: &str| nodes.iter().filter(|n| n.objection.is_none() && n.is_called(name)).count() <= 1;
-    let names = [Some(node.bus.as_str()), node.serial.as_deref()];
     let name = names.into_iter().flatten().find(|name| !name.is_empty() && alone(name));
     name.map_or_else(|| node.node(), str::to_owned)
 }
@@ -217,7 +234,7 @@ mod tests {
     fn node(number: u32, name: &str, bus: &str, serial: Option<&str>) -> Node {
         let path = PathBuf::from(format!("/dev/video{number}"));
         let (name, bus, serial) = (name.into(), bus.into(), serial.map(str::to_owned));
-        Node { path, number, queue: BufferType::Capture, name, bus, serial, objection: None }
+        Node { path, queue: BufferType::Capture, name, bus, serial, objection: None }
     }
 
     /// Two webcams of one kind, a metadata node beside the first, and a stereo camera with two nodes on one bus path.
@@ -234,7 +251,7 @@ mod tests {
     }
 
     fn number(wanted: &str) -> u32 {
-        pick(wanted, &desk()).unwrap().number
+        number_of(&pick(wanted, &desk()).unwrap().path).unwrap()
     }
 
     #[test]
@@ -242,9 +259,9 @@ mod tests {
         assert_eq!(number("usb-1"), 0);
         assert_eq!(number("A1"), 0);
         assert_eq!(number("usb-2"), 2);
-        assert_eq!(pick("hd webcam", &desk()[..2]).unwrap().number, 0);
+        assert_eq!(pick("hd webcam", &desk()[..2]).unwrap().path, Path::new("/dev/video0"));
         let with_interface = [node(3, "C920: HD Pro Webcam C920: UVC", "usb-9", None)];
-        assert_eq!(pick("C920", &with_interface).unwrap().number, 3);
+        assert_eq!(pick("C920", &with_interface).unwrap().path, Path::new("/dev/video3"));
     }
 
     #[test]
@@ -260,6 +277,23 @@ mod tests {
     }
 
     #[test]
+    fn without_a_config_a_camera_is_called_by_what_stays_with_it() {
+        let mut nodes = desk();
+        let names = |nodes: &[Node]| nodes.iter().map(|node| lasting_name(node, nodes)).collect::<Vec<_>>();
+        assert_eq!(names(&nodes), ["A1", "A1", "usb-2", "/dev/video4", "/dev/video6"]);
+        nodes[2].serial = Some("A1".into());
+        assert_eq!(names(&nodes)[..3], ["usb-1", "usb-1", "usb-2"]);
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_told_where_a_camera_is_missing() {
+        let mut shut = node(0, "/dev/video0", "", None);
+        shut.objection = Some(refusal(Errno::EACCES).into());
+        let error = pick("usb-1", &[shut]).unwrap_err().to_string();
+        assert!(error.contains("there are: /dev/video0 (permission denied"), "{error}");
+    }
+
+    #[test]
     fn a_name_that_only_a_metadata_node_has_says_why_it_is_no_camera() {
         let error = pick("usb-1", &desk()[1..2]).unwrap_err();
         assert!(matches!(&error, DeviceError::Unusable { device, .. } if device == "/dev/video1"), "{error}");
@@ -270,6 +304,7 @@ mod tests {
         let yuyv = [u32::from_le_bytes(*b"YUYV")];
         let camera = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
         assert_eq!(objection("uvcvideo", camera, &yuyv), None);
+        assert_eq!(objection("unicam", camera, &yuyv), None, "an HDMI bridge on the ribbon cable");
         let planes = V4L2_CAP_VIDEO_CAPTURE_MPLANE | V4L2_CAP_STREAMING;
         assert_eq!(objection("other", planes, &[u32::from_le_bytes(*b"NM12")]), None);
         assert_eq!([queue(camera), queue(planes)], [BufferType::Capture, BufferType::CapturePlanes]);
@@ -277,7 +312,8 @@ mod tests {
             ("uvcvideo", V4L2_CAP_META_CAPTURE | V4L2_CAP_STREAMING, &yuyv[..], "data about"),
             ("bcm2835-codec", V4L2_CAP_VIDEO_M2M_MPLANE, &yuyv, "encoder"),
             ("bcm2835-isp", camera, &yuyv, "image processor"),
-            ("unicam", camera, &yuyv, "raw sensor"),
+            ("unicam", camera, &[u32::from_le_bytes(*b"pRAA")], "raw sensor"),
+            ("unicam", camera | V4L2_CAP_IO_MC, &yuyv, "raw sensor"),
             ("rp1-cfe", camera | V4L2_CAP_IO_MC, &yuyv, "raw sensor"),
             ("pispbe", camera, &yuyv, "image processor"),
             ("rpi-hevc-dec", V4L2_CAP_VIDEO_M2M_MPLANE, &yuyv, "decoder"),

@@ -31,8 +31,11 @@ impl Signal {
     /// # Errors
     /// In words: there is none, or it cannot be read.
     pub fn find(device: &Descriptor) -> Result<Self, String> {
-        let told = device.subscribe(sys::V4L2_EVENT_SOURCE_CHANGE).is_ok();
-        let Ok(input) = device.input() else { return Ok(Self { told, asked: None }) };
+        let input = device.input().ok();
+        let index = input.as_ref().map_or(0, |input| input.index);
+        // Before the signal is looked at, so that no change is missed.
+        let told = device.subscribe(sys::V4L2_EVENT_SOURCE_CHANGE, index).is_ok();
+        let Some(input) = device.input().ok().or(input) else { return Ok(Self { told, asked: None }) };
         let digital = input.capabilities & sys::V4L2_IN_CAP_DV_TIMINGS != 0;
         let analogue = input.capabilities & sys::V4L2_IN_CAP_STD != 0 || input.std != 0;
         lacking(&input).map_or(Ok(()), Err)?;

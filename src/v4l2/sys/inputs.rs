@@ -75,10 +75,11 @@ impl Descriptor {
         self.ask(VIDIOC_S_STD, standards).map(drop)
     }
 
-    /// Has events of that kind (`V4L2_EVENT_SOURCE_CHANGE` …) reported by [`Descriptor::event`].
-    pub fn subscribe(&self, kind: u32) -> Result<(), Errno> {
-        self.ask(VIDIOC_SUBSCRIBE_EVENT, v4l2_event_subscription { type_: kind, ..v4l2_event_subscription::zeroed() })
-            .map(drop)
+    /// Has events of that kind (`V4L2_EVENT_SOURCE_CHANGE` …) and of that thing (of a source change the input) reported
+    /// by [`Descriptor::event`].
+    pub fn subscribe(&self, kind: u32, id: u32) -> Result<(), Errno> {
+        let wish = v4l2_event_subscription { type_: kind, id, ..v4l2_event_subscription::zeroed() };
+        self.ask(VIDIOC_SUBSCRIBE_EVENT, wish).map(drop)
     }
 
     /// The kind of the oldest event that waits, None while there is none.

@@ -5,10 +5,12 @@ mod buffers;
 mod controls;
 mod formats;
 mod inputs;
+mod media;
 
 pub use buffers::{Dequeued, Filled, MOST_PLANES, Mapping, Memory, MemoryPlane, Used};
 pub use formats::{EnumeratedSize, PictureFormat, PlaneFormat, intervals_of_entry, size_of_entry};
 pub use inputs::Timings;
+pub use media::{Entity, Role};
 pub use v4l::v4l_sys::*;
 
 use nix::{
