@@ -10,6 +10,7 @@ mod server {
     mod hostile;
     mod keyframes;
     mod limits;
+    mod microphone;
     mod packets;
     mod play;
     mod reload;

@@ -27,6 +27,7 @@ pub async fn status(serving: &Serving, started: MonoTime) -> Status {
             drops: Some(health.overruns),
             silence_ms: Some(health.silence.as_millis() as u64),
             reopened: Some(microphone.reopened()),
+            stuck_threads: microphone.stuck(),
             drift_ppm: health.drift_ppm.map(tenths),
             gain_db: tenths(loudness.gain),
             muted: loudness.mute,

@@ -196,6 +196,7 @@ mod tests {
                 drops: Some(0),
                 silence_ms: Some(0),
                 reopened: Some(1),
+                stuck_threads: 0,
                 drift_ppm: Some(-31.4),
                 gain_db: 6.0,
                 muted: false,

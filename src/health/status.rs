@@ -116,6 +116,8 @@ pub struct MicrophoneStatus {
     pub silence_ms: Option<u64>,
     /// How often it was opened again.
     pub reopened: Option<u64>,
+    /// Threads that never came back from its driver.
+    pub stuck_threads: u64,
     /// By how much its clock is fast against CLOCK_MONOTONIC; unknown for the first minute.
     pub drift_ppm: Option<f64>,
     pub gain_db: f64,

@@ -1,11 +1,12 @@
 use super::{
     Hub, SourceState,
+    errand::{Errand, Outbox},
     sound::{Fader, Level, Loudness, SoundLine},
     sync::{Bell, lock},
 };
 use crate::{
     codec::{CodecError, audio::AudioEncoder},
-    device::{DeviceError, Microphone, MicrophoneWish, hotplug::Hotplug, open_microphone},
+    device::{DeviceError, MicrophoneWish, hotplug::Hotplug, open_microphone},
     media::{AudioFormat, SampleBlock, TrackFormat},
     rtp::Packetizer,
     time::MonoTime,
@@ -15,20 +16,30 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::RecvTimeoutError,
     },
     thread,
     time::Duration,
 };
 
-/// From one try to open a failed microphone to the next.
-const PAUSE: Duration = Duration::from_secs(1);
+/// From the first failure to the next try; doubled up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// While there is no microphone, silence goes out in pieces of this length.
 const SILENCE: Duration = Duration::from_millis(40);
+/// From then on listeners hear silence: longer than a card's buffer, so that nothing of it is overtaken.
+const QUIET: Duration = Duration::from_millis(500);
 /// A card that delivers nothing for so long has stalled.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// A driver that does not return for so long is stuck; longer than [`PATIENCE`].
+const STUCK: Duration = Duration::from_secs(3);
+/// While so many threads are stuck in a microphone's driver, no further one is sent there.
+const MOST_STUCK: u64 = 3;
+/// Blocks that wait while this side is busy.
+const WAITING: usize = 32;
 
-/// A microphone that never ends: opened again when it fails, with silence in between. Its thread `mic-NAME` also encodes,
-/// for sound is cheap.
+/// A microphone that never ends: opened again when it fails, with silence in between. Its thread `mic-NAME` encodes, for
+/// sound is cheap; another one, `alsa-NAME`, waits for the device.
 pub struct MicrophoneSource {
     shared: Arc<Shared>,
 }
@@ -43,6 +54,16 @@ struct Shared {
     stop: AtomicBool,
     health: Mutex<SoundHealth>,
     opened: AtomicU64,
+    /// Threads that are stuck in the driver.
+    stuck: Arc<AtomicU64>,
+}
+
+/// What the device's thread tells.
+enum Told {
+    /// A block, and how often sound was lost so far.
+    Block(SampleBlock, u64),
+    /// It cannot go on.
+    Failed(DeviceError),
 }
 
 /// How a microphone fares.
@@ -107,6 +128,7 @@ impl MicrophoneSource {
             stop: AtomicBool::new(false),
             health: Mutex::default(),
             opened: AtomicU64::new(0),
+            stuck: Arc::default(),
         });
         let supervisor = shared.clone();
         thread::Builder::new().name(format!("mic-{name}")).spawn(move || supervisor.supervise())?;
@@ -150,6 +172,11 @@ impl MicrophoneSource {
         *lock(&self.shared.loudness) = loudness;
     }
 
+    /// Threads that never came back from the device's driver.
+    pub fn stuck(&self) -> u64 {
+        self.shared.stuck.load(Ordering::Relaxed)
+    }
+
     /// How often the device was opened again after the first time.
     pub fn reopened(&self) -> u64 {
         self.shared.opened.load(Ordering::Relaxed).saturating_sub(1)
@@ -167,6 +194,7 @@ impl Shared {
     fn supervise(&self) {
         let mut hotplug = Hotplug::new();
         let mut sound = Sound::new(self);
+        let mut pause = FIRST_PAUSE;
         while !self.stop.load(Ordering::Acquire) {
             if !self.wanted() {
                 self.set_state(SourceState::Idle);
@@ -177,39 +205,77 @@ impl Shared {
             if *lock(&self.state) == SourceState::Idle {
                 self.set_state(SourceState::Starting);
             }
-            let opened = open_microphone(&self.wish);
-            let Err(error) = opened.and_then(|microphone| self.capture(microphone, &mut sound)) else { continue };
+            let Err(error) = self.attend(&mut sound, &mut pause) else { continue };
             let reason = error.to_string();
             if *lock(&self.state) != SourceState::NoSignal(reason.clone()) {
                 tracing::warn!(microphone = self.name, "no sound: {reason}");
             }
             self.set_state(SourceState::NoSignal(reason));
-            let again = MonoTime::now() + PAUSE;
-            while MonoTime::now() < again && self.wanted() && !hotplug.wait(SILENCE) {
+            let again = MonoTime::now() + pause;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            // Nobody is sent after those who did not come back.
+            let hopeless = || self.stuck.load(Ordering::Relaxed) >= MOST_STUCK;
+            while (MonoTime::now() < again || hopeless()) && self.wanted() && !self.stop.load(Ordering::Acquire) {
+                if hotplug.wait(SILENCE) && !hopeless() {
+                    pause = FIRST_PAUSE;
+                    break;
+                }
                 sound.fill(MonoTime::now());
             }
         }
         self.set_state(SourceState::Idle);
     }
 
-    /// Encodes what the microphone gives until nobody wants it (Ok) or it fails.
-    fn capture(&self, mut microphone: Box<dyn Microphone>, sound: &mut Sound) -> Result<(), DeviceError> {
-        let opened = self.opened.fetch_add(1, Ordering::Relaxed);
-        let mut live = false;
+    /// Encodes what the microphone gives until nobody wants it (Ok) or it fails; silence where it says nothing. Once it
+    /// works, `pause` is short again.
+    fn attend(&self, sound: &mut Sound, pause: &mut Duration) -> Result<(), DeviceError> {
+        let (wish, device) = (self.wish.clone(), self.wish.device.clone());
+        let failed = |what: String| DeviceError::Failed { device: device.clone(), what };
+        let thread = format!("alsa-{}", self.name);
+        let errand = Errand::start(thread.clone(), WAITING, &self.stuck, move |outbox| read(&wish, outbox))
+            .map_err(|error| failed(format!("no thread for it: {error}")))?;
         let overruns_before = lock(&self.health).overruns;
+        let (mut live, mut heard) = (false, MonoTime::now());
         while self.wanted() && !self.stop.load(Ordering::Acquire) {
-            let block = microphone.next(PATIENCE)?;
-            if !live {
-                live = true;
-                if opened > 0 {
-                    tracing::info!(microphone = self.name, "the sound is back");
+            match errand.next(SILENCE) {
+                Ok(Told::Block(block, overruns)) => {
+                    heard = MonoTime::now();
+                    if !std::mem::replace(&mut live, true) {
+                        self.delivers();
+                        *pause = FIRST_PAUSE;
+                    }
+                    sound.take(&block);
+                    lock(&self.health).overruns = overruns_before + overruns;
                 }
-                self.set_state(SourceState::Live);
+                Ok(Told::Failed(error)) => {
+                    errand.end();
+                    return Err(error);
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(failed("its thread ended".into())),
+                Err(RecvTimeoutError::Timeout) => match MonoTime::now() - heard {
+                    quiet if quiet > STUCK => {
+                        errand.leave();
+                        let what =
+                            format!("its driver has not answered for {} s; thread {thread} is left", STUCK.as_secs());
+                        return Err(failed(what));
+                    }
+                    quiet if quiet > QUIET => sound.fill(MonoTime::now()),
+                    _ => {}
+                },
             }
-            sound.take(&block);
-            lock(&self.health).overruns = overruns_before + microphone.overruns();
+        }
+        if !errand.end() {
+            tracing::warn!(microphone = self.name, "{device}: does not close; thread {thread} is left");
         }
         Ok(())
+    }
+
+    /// The first block came.
+    fn delivers(&self) {
+        if self.opened.fetch_add(1, Ordering::Relaxed) > 0 {
+            tracing::info!(microphone = self.name, "the sound is back");
+        }
+        self.set_state(SourceState::Live);
     }
 
     fn encode(&self, block: &SampleBlock) {
@@ -231,6 +297,21 @@ impl Shared {
             lock(&self.health).level = None;
         }
         *lock(&self.state) = state;
+    }
+}
+
+/// Hands over what the microphone gives until it fails or nobody wants more.
+fn read(wish: &MicrophoneWish, outbox: &Outbox<Told>) {
+    let failed = open_microphone(wish).and_then(|mut microphone| {
+        loop {
+            let block = microphone.next(PATIENCE)?;
+            if !outbox.send(Told::Block(block, microphone.overruns())) {
+                return Ok(());
+            }
+        }
+    });
+    if let Err(error) = failed {
+        outbox.send(Told::Failed(error));
     }
 }
 

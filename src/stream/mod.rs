@@ -9,6 +9,7 @@ mod camera;
 mod copy;
 mod demand;
 mod encoder;
+mod errand;
 mod hub;
 mod keyframe;
 mod mailbox;

@@ -31,6 +31,11 @@ impl Server {
     /// `server` is what stands in the config's `[server]` table, without the keys that give it a place of its own,
     /// `rest` everything after that table.
     pub fn start(server: &str, rest: &str) -> Self {
+        Self::start_in(server, rest, &[])
+    }
+
+    /// As [`Server::start`], in an environment with further variables.
+    pub fn start_in(server: &str, rest: &str, environment: &[(&str, &Path)]) -> Self {
         let folder = tempfile::Builder::new().prefix("eyrie-test-").tempdir().unwrap();
         let state = folder.path().join("state");
         let socket = folder.path().join("control.sock");
@@ -42,6 +47,7 @@ impl Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_eyrie"))
             .args(["run", "--config"])
             .arg(folder.path().join("eyrie.toml"))
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(folder.path().join("log")).unwrap())

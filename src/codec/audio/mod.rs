@@ -100,8 +100,8 @@ impl AudioEncoder {
         Ok(Self { input, codec, channels, frames, resampler, waiting, packet, timeline, unit: AccessUnit::default() })
     }
 
-    /// Takes the next block and hands out each packet that is whole. Blocks follow each other exactly; where they leave a
-    /// gap, the packet before it is filled up with silence and the next one begins with the block after it.
+    /// Takes the next block and hands out each packet that is whole. Blocks follow each other exactly; where one does not,
+    /// because nobody listened meanwhile, the sound begins anew with it.
     ///
     /// # Errors
     /// A block of another rate or number of channels than announced; what the codec reports.
@@ -113,8 +113,8 @@ impl AudioEncoder {
                 block.rate, block.channels
             )));
         }
-        if let Some(off) = self.timeline.gap_before(block) {
-            self.bridge(off > 0, emit)?;
+        if !self.timeline.goes_on_with(block) {
+            self.begin_anew()?;
         }
         self.timeline.advance(block);
         mix_channels(&block.samples, block.channels, self.channels, &mut self.waiting);
@@ -129,13 +129,8 @@ impl AudioEncoder {
         self.resampler.as_ref().map_or(self.frames, Resampler::needed) * usize::from(self.channels)
     }
 
-    /// Ends the sound before a gap. Where time went `forward` there is room for the rest of a packet; otherwise what
-    /// waits belongs to a time that is told anew.
-    fn bridge(&mut self, forward: bool, emit: &mut dyn FnMut(&AccessUnit)) -> Result<(), CodecError> {
-        if forward && !self.waiting.is_empty() {
-            self.waiting.resize(self.needed(), 0.0);
-            self.code(emit)?;
-        }
+    /// What waits belongs to another time.
+    fn begin_anew(&mut self) -> Result<(), CodecError> {
         self.waiting.clear();
         self.timeline.reset();
         self.resampler.iter_mut().for_each(Resampler::reset);
@@ -250,12 +245,9 @@ impl Timeline {
         *self = Self::new(self.rate_in, self.rate_out, self.delay);
     }
 
-    /// How many nanoseconds `block` begins after (or, negative, before) the end of the one before it, if it does not
-    /// follow it.
-    fn gap_before(&self, block: &SampleBlock) -> Option<i64> {
-        let end = self.start? + Duration::from_nanos(nanos(self.taken, self.rate_in) as u64);
-        let off = block.stamp.signed_nanos_since(end);
-        (off.unsigned_abs() > GAP.as_nanos() as u64).then_some(off)
+    fn goes_on_with(&self, block: &SampleBlock) -> bool {
+        let end = |start: MonoTime| start + Duration::from_nanos(nanos(self.taken, self.rate_in) as u64);
+        self.start.is_none_or(|start| block.stamp.signed_nanos_since(end(start)).unsigned_abs() <= GAP.as_nanos() as u64)
     }
 
     fn advance(&mut self, block: &SampleBlock) {

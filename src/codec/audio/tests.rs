@@ -177,14 +177,10 @@ fn stamps_count_samples_and_step_over_gaps() {
     }
     let units = encode(&mut encoder, &all);
     let stamps: Vec<u64> = units.iter().map(|unit| unit.stamp.as_nanos() - START).collect();
-    // Half a packet of sound, half of silence before the gap.
+    // The half packet before the gap is of another time.
     let begun = 1_050_000_002;
-    let expected = [0, 20_000_000, 40_000_000, begun, begun + 20_000_000, begun + 40_000_000, begun + 60_000_000];
-    assert_eq!(stamps, expected);
-    let sound = g711::mu_law(of_16_bits(0.15));
-    assert_eq!(units[2].data[..80], [sound; 80]);
-    assert_eq!(units[2].data[80..], [g711::mu_law(0); 80]);
-    assert!(units[3..].iter().all(|unit| unit.data == [sound; 160]));
+    assert_eq!(stamps, [0, 20_000_000, begun, begun + 20_000_000, begun + 40_000_000, begun + 60_000_000]);
+    assert!(units.iter().all(|unit| unit.data == [g711::mu_law(of_16_bits(0.15)); 160]));
 }
 
 #[test]

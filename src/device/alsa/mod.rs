@@ -2,6 +2,7 @@
 
 mod cards;
 mod convert;
+mod owner;
 
 pub use cards::{SoundCardInfo, sound_cards};
 
@@ -71,7 +72,7 @@ pub fn open(wish: &MicrophoneWish) -> Result<AlsaMicrophone, DeviceError> {
     };
     let name = CString::new(device.as_str()).map_err(|_| absent())?;
     let pcm = PCM::open(&name, Direction::Capture, true).map_err(|error| match errno(error) {
-        Errno::EBUSY | Errno::EAGAIN => DeviceError::Busy { device: device.clone(), by: None },
+        Errno::EBUSY | Errno::EAGAIN => DeviceError::Busy { device: device.clone(), by: owner::owner(&device) },
         Errno::EACCES | Errno::EPERM => DeviceError::Unusable {
             device: device.clone(),
             reason: "no permission; add the user to the group `audio`".into(),
@@ -84,6 +85,10 @@ pub fn open(wish: &MicrophoneWish) -> Result<AlsaMicrophone, DeviceError> {
         device: device.clone(),
         reason: format!("it cannot be set up: {error}"),
     })?;
+    if wish.map.iter().any(|channel| *channel > setup.channels) {
+        let reason = format!("it has {} channels, and `map` names channel {}", setup.channels, wish.device_channels());
+        return Err(DeviceError::Unusable { device, reason });
+    }
     tracing::info!(device, ?setup, "microphone opened");
     let block = (setup.rate / BLOCKS).max(1) as usize;
     Ok(AlsaMicrophone {
