@@ -247,7 +247,8 @@ impl Timeline {
 
     fn goes_on_with(&self, block: &SampleBlock) -> bool {
         let end = |start: MonoTime| start + Duration::from_nanos(nanos(self.taken, self.rate_in) as u64);
-        self.start.is_none_or(|start| block.stamp.signed_nanos_since(end(start)).unsigned_abs() <= GAP.as_nanos() as u64)
+        self.start
+            .is_none_or(|start| block.stamp.signed_nanos_since(end(start)).unsigned_abs() <= GAP.as_nanos() as u64)
     }
 
     fn advance(&mut self, block: &SampleBlock) {
