@@ -149,10 +149,10 @@ pub fn set_camera_control(device: &str, name: &str, value: &ControlValue) -> Res
 }
 
 fn with_controls(device: &str) -> Result<(), DeviceError> {
-    match device {
-        TEST => Err(DeviceError::Unusable { device: "test".to_owned(), reason: "it has no controls".to_owned() }),
-        _ => Ok(()),
+    if device == TEST || device.starts_with(child::PREFIX) {
+        return Err(DeviceError::Failed { device: device.to_owned(), what: "it has no controls".to_owned() });
     }
+    Ok(())
 }
 
 /// Opens the microphone that `wish` names.
