@@ -4,6 +4,7 @@ mod support;
 
 mod clients {
     mod access;
+    mod copies;
     mod players;
     mod promises;
     mod retina;

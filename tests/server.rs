@@ -7,6 +7,7 @@ mod server {
     mod audio;
     mod child;
     mod client;
+    mod copy;
     mod hostile;
     mod keyframes;
     mod limits;

@@ -63,6 +63,7 @@ mod tests {
         rtp::{Header, PacketBatch, Packetizer, SRTP_TRAILER},
         time::MonoTime,
     };
+    use proptest::prelude::*;
 
     const SEEDS: [(&str, &[u8]); 4] = [
         ("4:2:0", include_bytes!("../../fuzz/seeds/mjpeg/noise-420.jpg")),
@@ -128,6 +129,26 @@ mod tests {
                 assert_eq!((received.width, received.height), (sent.width, sent.height));
                 assert!(received.pixels == sent.pixels, "{name} at {packet_size}");
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_picture_is_carried_or_left_out(
+            seed in 0..SEEDS.len(),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+            end: prop::sample::Index,
+        ) {
+            let mut jpeg = SEEDS[seed].1.to_vec();
+            for (at, byte) in changes {
+                // Most of the headers lie at the beginning.
+                let at = at.index(jpeg.len());
+                jpeg[at * at / SEEDS[seed].1.len()] = byte;
+            }
+            jpeg.truncate(jpeg.len() - end.index(jpeg.len()) / 8);
+            let batch = packetize(&jpeg, 400);
+            prop_assert!(batch.packets().all(|packet| packet.len() <= 400 - SRTP_TRAILER));
+            prop_assert_eq!(batch.is_empty(), Jpeg::parse(&jpeg).is_err() || packetize(&jpeg, 1360).is_empty());
         }
     }
 

@@ -207,7 +207,9 @@ impl Coder {
 
     fn picture(&mut self, frame: &RawFrame, stride: usize, keyframe: bool) -> Vec<u8> {
         let (width, height) = (frame.size.width as usize, frame.size.height as usize);
-        let [y, u, v] = [0, 1, 2].map(|plane| frame.plane(plane));
+        let chroma = width / 2 * (height / 2);
+        let plane = |number: usize, length: usize| &frame.plane(number)[..length];
+        let [y, u, v] = [plane(0, width * height), plane(1, chroma), plane(2, chroma)];
         let padded = |plane: &[u8], width: usize, rows: usize, stride: usize| {
             let rows = plane.chunks(width).take(rows);
             rows.flat_map(|row| [row, &vec![0x55; stride - width]].concat()).collect::<Vec<_>>()

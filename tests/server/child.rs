@@ -26,21 +26,21 @@ fn start(arguments: &str) -> Server {
 }
 
 /// A viewer that decodes.
-struct Eye {
+pub struct Eye {
     client: Client,
     decoder: Decoder,
     unit: Vec<u8>,
-    packets: Vec<Rtp>,
+    pub packets: Vec<Rtp>,
 }
 
 impl Eye {
-    fn open(server: &Server) -> Self {
+    pub fn open(server: &Server) -> Self {
         let client = Client::watch(&server.url("main"), 1);
         Self { client, decoder: Decoder::new().unwrap(), unit: vec![], packets: vec![] }
     }
 
     /// The next picture: the camera's frame counter, None for one without the strip.
-    fn see(&mut self) -> Option<u16> {
+    pub fn see(&mut self) -> Option<u16> {
         loop {
             let frame = self.client.frame();
             if frame.channel != 0 {
@@ -63,7 +63,7 @@ impl Eye {
     }
 
     /// Looks until a picture is such, and says how long that took.
-    fn until(&mut self, such: impl Fn(Option<u16>) -> bool) -> Duration {
+    pub fn until(&mut self, such: impl Fn(Option<u16>) -> bool) -> Duration {
         let begun = MonoTime::now();
         while !such(self.see()) {
             assert!(MonoTime::now() - begun < PATIENCE, "no such picture");
@@ -97,7 +97,7 @@ fn depacketize(packet: &Rtp, unit: &mut Vec<u8>) {
 }
 
 /// The processes that a server has started.
-fn children(server: &Server) -> Vec<Pid> {
+pub fn children(server: &Server) -> Vec<Pid> {
     let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
     let lists = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
     lists

@@ -2,10 +2,12 @@
 
 use crate::media::FrameRate;
 
-/// `level_idc`, macroblocks per second, macroblocks in a frame; from level 3 down none matters to a camera.
-const LEVELS: [(u8, u64, u64); 14] = [
+/// `level_idc`, macroblocks per second, macroblocks in a frame; of levels with the same bounds the first.
+const LEVELS: [(u8, u64, u64); 17] = [
     (10, 1_485, 99),
+    (11, 3_000, 396),
     (12, 6_000, 396),
+    (13, 11_880, 396),
     (21, 19_800, 792),
     (22, 20_250, 1_620),
     (30, 40_500, 1_620),
@@ -17,6 +19,7 @@ const LEVELS: [(u8, u64, u64); 14] = [
     (51, 983_040, 36_864),
     (52, 2_073_600, 36_864),
     (60, 4_177_920, 139_264),
+    (61, 8_355_840, 139_264),
     (62, 16_711_680, 139_264),
 ];
 
@@ -47,6 +50,7 @@ mod tests {
         assert_eq!(level(1920, 1080, 60), 42);
         assert_eq!(level(640, 480, 30), 30);
         assert_eq!(level(320, 240, 15), 12);
+        assert_eq!(level(320, 240, 30), 13);
         assert_eq!(level(3840, 2160, 30), 51);
         assert_eq!(level(60_000, 60_000, 30), 62);
         assert_eq!(name(31), "3.1");

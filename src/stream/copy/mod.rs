@@ -198,6 +198,9 @@ impl Passing {
     fn rest(&mut self) {
         self.resting = true;
         (self.missing, self.slate) = (None, None);
+        if let Some(Trouble::Dark(_)) = self.out.hub.trouble() {
+            self.out.trouble(None);
+        }
         if let Some(Way::H264(way)) = &mut self.way {
             way.lost();
         }

@@ -1,0 +1,90 @@
+//! Players of what a camera encoded itself: H.264 and JPEG as they came, over UDP and over TCP.
+
+use std::process::Command;
+
+use crate::support::{self, Expected, Player, Server, Times, camera_program, player::tells_damage};
+
+/// The program may leave pictures out on a loaded machine, so they are not counted.
+const EXPECTED: Expected = Expected { fps: 30.0, step: 1, seconds: 5.0, sound: false };
+const PLAYER: Player = Player { width: 640, height: 360, pictures: 151, sound: false, times: Times::None };
+
+fn server(format: &str) -> Server {
+    let device = camera_program(format);
+    let camera = format!("[camera.cam]\ndevice = {device:?}\nsize = \"640x360\"\nfps = 30");
+    let video = "video = { from = \"cam\", codec = \"copy\", bitrate = \"1M\" }";
+    Server::start("anonymous = true", &format!("{camera}\n[stream.main]\n{video}"))
+}
+
+#[test]
+fn ffmpeg_of_h264() {
+    ffmpeg("h264");
+}
+
+#[test]
+fn ffmpeg_of_jpeg() {
+    ffmpeg("mjpeg");
+}
+
+fn ffmpeg(format: &str) {
+    if support::missing(&["ffmpeg"]) {
+        return;
+    }
+    let server = server(format);
+    for transport in ["udp", "tcp"] {
+        PLAYER.ffmpeg(&["-rtsp_transport", transport], &server.url("main")).check(EXPECTED);
+    }
+    server.stop();
+}
+
+#[test]
+fn gstreamer_of_h264() {
+    gstreamer("h264", "rtph264depay ! h264parse ! avdec_h264 ! video/x-raw,format=I420");
+}
+
+#[test]
+fn gstreamer_of_jpeg() {
+    gstreamer("mjpeg", "rtpjpegdepay ! jpegdec ! videoconvert ! video/x-raw,format=I420");
+}
+
+fn gstreamer(format: &str, decode: &str) {
+    if support::missing(&["gst-launch-1.0", "ffmpeg"]) {
+        return;
+    }
+    let server = server(format);
+    for transport in ["udp", "tcp"] {
+        let pipeline = format!(
+            "rtspsrc location={} protocols={transport} ! {decode} ! queue ! matroskamux streamable=true ! fdsink",
+            server.url("main")
+        );
+        let mut command = Command::new("gst-launch-1.0");
+        command.args(["-q", "-e"]).args(pipeline.split_whitespace());
+        command.env("GST_DEBUG", "2,libav:4").env("GST_DEBUG_NO_COLOR", "1");
+        PLAYER.pipe(&mut command, |line| line.contains(" ERROR ") || tells_damage(line)).check(EXPECTED);
+    }
+    server.stop();
+}
+
+#[test]
+fn mpv_of_h264() {
+    mpv("h264");
+}
+
+#[test]
+fn mpv_of_jpeg() {
+    mpv("mjpeg");
+}
+
+fn mpv(format: &str) {
+    if support::missing(&["mpv", "ffmpeg"]) {
+        return;
+    }
+    let server = server(format);
+    for transport in ["udp", "tcp"] {
+        let mut command = Command::new("mpv");
+        command.args(["--no-config", "--quiet", "--msg-level=all=warn,ffmpeg=v"]);
+        command.arg(format!("--rtsp-transport={transport}"));
+        command.args(["--o=-", "--of=nut", "--ovc=rawvideo"]).arg(server.url("main"));
+        PLAYER.pipe(&mut command, tells_damage).check(EXPECTED);
+    }
+    server.stop();
+}
