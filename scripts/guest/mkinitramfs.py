@@ -132,8 +132,8 @@ def put_base_tree(cpio, sysroot, init):
     for applet in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split():
         cpio.link(f'usr/bin/{applet}', 'busybox')
     put(cpio, sysroot, '/usr/bin/busybox', busybox)
-    cpio.add('etc/passwd', FILE | 0o644, b'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n')
-    cpio.add('etc/group', FILE | 0o644, b'root:x:0:\naudio:x:29:\nvideo:x:44:\nnogroup:x:65534:\n')
+    cpio.add('etc/passwd', FILE | 0o644, b'root:x:0:0:root:/root:/bin/sh\neyrie:x:998:44::/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n')
+    cpio.add('etc/group', FILE | 0o644, b'root:x:0:\naudio:x:29:eyrie\nvideo:x:44:\nnogroup:x:65534:\n')
     cpio.add('init', FILE | 0o755, open(init, 'rb').read())
 
 

@@ -3,6 +3,7 @@ time by the guest's clock at which each was taken.
 """
 import queue, re, select, socket, struct, subprocess, threading, time
 
+from .depacketize import H264, Jpeg
 from .guest import PATIENCE, RTSP, expect, until
 from .player import HEIGHT, WIDTH, wrong_bars
 from . import guest as machine
@@ -19,6 +20,8 @@ class Track:
         self.packets = self.units = self.lost = 0
         self.sequence = self.last = self.first = None                     # of the latest packet; timestamps unwrapped
         self.reports = []                                                 # (Unix time, unwrapped timestamp)
+        self.arrived = None                                               # of the latest packet: time here, unwrapped timestamp
+        self.whole = False                                                # whether it was the last of its unit
         self.backwards, self.ended = [], False
         self.gaps = []                                                    # (s, of consecutive timestamps) over a second
 
@@ -36,13 +39,16 @@ class Track:
         else:
             step = (stamp - self.last + 0x80000000 & 0xffffffff) - 0x80000000
             begins = step != 0
-            if step < 0:
+            # Within a unit the timestamp stays; from one to the next it rises.
+            if step < 0 or step == 0 and self.whole:
                 self.backwards.append((self.last, step))
             if step > self.rate:
                 self.gaps.append(step / self.rate)
             self.last += step
             self.units += begins
-        return self.last, begins, bool(second & 0x80), packet[begin:end]
+        self.whole = bool(second & 0x80) or self.kind == 'audio'
+        self.arrived = time.time(), self.last
+        return self.last, begins, self.whole, packet[begin:end]
 
     def rtcp(self, packet):
         while len(packet) >= 8:
@@ -191,7 +197,7 @@ class Viewer:
             return self.error
         for track in self.tracks:
             if track.backwards:
-                return f'{track.kind}: timestamps went back: {track.backwards[:3]}'
+                return f'{track.kind}: timestamps do not rise: {track.backwards[:3]}'
             if track.ended:
                 return f'{track.kind}: the server said BYE'
             if self.transport == 'tcp' and track.lost:
@@ -236,46 +242,32 @@ def port_pair():
 
 
 class Pictures:
-    """H.264 out of RTP packets (RFC 6184), decoded by ffmpeg; a picture comes out for each access unit that goes in."""
+    """A track's pictures, decoded by ffmpeg and scaled to one size; one comes out for each that goes in."""
 
     def __init__(self, track, judge=wrong_bars):
         self.track, self.judge = track, judge
+        self.units = H264() if track.codec == 'H264' else Jpeg()
         self.process = subprocess.Popen(
-            ['ffmpeg', '-v', 'error', '-probesize', '32', '-flags', 'low_delay', '-threads', '1', '-f', 'h264', '-i', '-',
-             '-fps_mode', 'passthrough', '-s', f'{WIDTH}x{HEIGHT}', '-f', 'rawvideo', '-pix_fmt', 'yuv420p', '-'],
+            ['ffmpeg', '-v', 'error', '-probesize', '32', '-flags', 'low_delay', '-threads', '1', '-f', self.units.demuxer,
+             '-i', '-', '-fps_mode', 'passthrough', '-s', f'{WIDTH}x{HEIGHT}', '-f', 'rawvideo', '-pix_fmt', 'yuv420p', '-'],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        self.unit, self.stamps = bytearray(), queue.Queue()
+        self.stamps = queue.Queue()
         self.seen = []                                                    # (unwrapped timestamp, None or why it is not live)
-        self.latest = None
+        self.sums = []                                                    # a hash of each of them
         self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()
 
     def payload(self, stamp, marker, payload):
-        kind = payload[0] & 31
-        if kind == 28:                                                    # FU-A
-            if payload[1] & 0x80:
-                self.unit += b'\0\0\0\1' + bytes([payload[0] & 0xe0 | payload[1] & 31])
-            self.unit += payload[2:]
-        elif kind == 24:                                                  # STAP-A
-            position = 1
-            while position < len(payload):
-                length = struct.unpack_from('>H', payload, position)[0]
-                self.unit += b'\0\0\0\1' + payload[position + 2:position + 2 + length]
-                position += 2 + length
-        else:
-            self.unit += b'\0\0\0\1' + payload
-        if marker:
+        if unit := self.units.take(payload, marker):
             self.stamps.put(stamp)
-            # The delimiter of the next access unit ends this one for ffmpeg's parser, which else waits for the next.
-            self.process.stdin.write(self.unit + b'\0\0\0\1\x09\xf0')
+            self.process.stdin.write(unit)
             self.process.stdin.flush()
-            self.unit.clear()
 
     def read(self):
         size = WIDTH * HEIGHT * 3 // 2
         while len(picture := self.process.stdout.read(size)) == size:
+            self.sums.append(hash(picture))
             self.seen.append((self.stamps.get(), self.judge(picture)))
-            self.latest = picture
 
     def wait(self, count, live, since=0, patience=PATIENCE):
         """Waits for `count` pictures in a row that are live, or not, after the picture numbered `since`; the first's number."""
