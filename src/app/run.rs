@@ -30,7 +30,7 @@ use tokio::{
 
 /// How long `ready` waits for the pictures of all streams.
 const FIRST_PICTURES: Duration = Duration::from_secs(5);
-/// How often the wall clock is compared with the monotonic one.
+/// How often the wall clock is compared with the monotonic one, and each camera's thread looked after.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
 /// What the command line says.
@@ -140,6 +140,7 @@ impl Server {
                 _ = clock.tick() => {
                     let (mono, wall) = WallClock::read();
                     self.wall.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).update(mono, wall);
+                    self.serving.cameras.values().for_each(|camera| camera.watch_over(mono));
                 }
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,

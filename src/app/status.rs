@@ -15,7 +15,9 @@ pub async fn status(serving: &Serving, started: MonoTime) -> Status {
     let cameras = serving.cameras.iter().map(|(name, camera)| {
         let (state, reason) = camera_state(camera, now);
         let (drops, reopened) = (Some(camera.dropped()), Some(camera.reopened()));
-        DeviceStatus { name: name.clone(), state, reason, drops, reopened }
+        let (stuck, since) = camera.stuck(now);
+        let (stuck_threads, stuck_s) = (stuck as u64, since.map(|since| since.as_secs()));
+        DeviceStatus { name: name.clone(), state, reason, drops, reopened, stuck_threads, stuck_s }
     });
     let microphones = serving.microphones.iter().map(|(name, microphone)| {
         let (state, reason) = told(microphone.state());

@@ -78,7 +78,7 @@ fn readable(status: &status::Status) -> String {
     if !status.cameras.is_empty() {
         let rows = status.cameras.iter().map(camera_row).collect::<Vec<_>>();
         text += "\n";
-        text += &table(["CAMERA", "STATE", "DROPS", "REOPENED", "REASON"], &rows);
+        text += &table(["CAMERA", "STATE", "DROPS", "REOPENED", "STUCK", "REASON"], &rows);
     }
     if !status.microphones.is_empty() {
         let headings = ["MICROPHONE", "STATE", "PEAK", "RMS", "GAIN", "DRIFT", "DROPS", "REOPENED", "REASON"];
@@ -88,12 +88,13 @@ fn readable(status: &status::Status) -> String {
     text
 }
 
-fn camera_row(device: &DeviceStatus) -> [String; 5] {
+fn camera_row(device: &DeviceStatus) -> [String; 6] {
     [
         device.name.clone(),
         device.state.as_str().to_owned(),
         or_dash(device.drops),
         or_dash(device.reopened),
+        device.stuck_threads.to_string(),
         device.reason.clone().unwrap_or_default(),
     ]
 }
@@ -188,6 +189,8 @@ mod tests {
                 reason: Some("no device `x`; none is there".into()),
                 drops: Some(3),
                 reopened: None,
+                stuck_threads: 1,
+                stuck_s: Some(7),
             }],
             microphones: vec![MicrophoneStatus {
                 name: "desk".into(),
@@ -217,8 +220,8 @@ sub     idle   -         -     -        0           0
 VIEWER            STREAM  TRANSPORT  USER  TIME   SENT     DROPPED  LOST  JITTER  ROUND TRIP
 192.168.1.7:5000  main    udp        nvr   1m 1s  15.0 MB  0        2     0.2 ms  -
 
-CAMERA  STATE      DROPS  REOPENED  REASON
-front   no-signal  3      -         no device `x`; none is there
+CAMERA  STATE      DROPS  REOPENED  STUCK  REASON
+front   no-signal  3      -         1      no device `x`; none is there
 
 MICROPHONE  STATE  PEAK     RMS      GAIN     DRIFT    DROPS  REOPENED  REASON
 desk        live   -6.0 dB  -9.0 dB  +6.0 dB  -31 ppm  0      1

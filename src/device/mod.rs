@@ -9,6 +9,7 @@ pub mod list;
 mod pace;
 pub mod pattern;
 pub mod slate;
+mod stamps;
 pub mod tone;
 pub mod v4l2;
 
@@ -20,6 +21,9 @@ use std::{fmt, time::Duration};
 
 /// The device name of the test pattern and of the test microphone.
 pub const TEST: &str = "test";
+
+/// How long a camera may take to be opened.
+pub const OPENING: Duration = Duration::from_secs(10);
 
 /// A camera that captures. Lives on a thread of its own, which may block in it.
 pub trait Camera: Send {

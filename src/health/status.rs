@@ -102,6 +102,9 @@ pub struct DeviceStatus {
     pub drops: Option<u64>,
     /// How often it was opened again.
     pub reopened: Option<u64>,
+    /// Threads that have not come back from its driver, and for how long the longest.
+    pub stuck_threads: u64,
+    pub stuck_s: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,11 +1,16 @@
+#[cfg(test)]
+mod tests;
+
 use super::{
     Demand, Mailbox, SourceState,
+    backoff::Backoff,
+    charge::{Charge, Returned},
     pace::Thinning,
     sync::{Bell, lock},
 };
 use crate::{
     device::{
-        Camera, CameraWish, DeviceError, camera_control, camera_controls, hotplug::Hotplug, list::ControlInfo,
+        Camera, CameraWish, DeviceError, OPENING, camera_control, camera_controls, hotplug::Hotplug, list::ControlInfo,
         open_camera, set_camera_control,
     },
     media::{ControlValue, FrameRate, RawFrame},
@@ -21,22 +26,24 @@ use std::{
     time::Duration,
 };
 
-/// From the first failure to the next try; doubled up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A camera that delivers nothing for this long, or for three frame times, has stalled.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(2);
-/// A camera that works this long starts with a short pause again.
-const PROVEN: Duration = Duration::from_secs(10);
+/// How much longer than it should a camera may take before its thread counts as stuck in the driver.
+const SLACK: Duration = Duration::from_secs(3);
+/// How long a camera may take to be closed.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// A camera that never ends: its supervisor thread opens it, hands its frames to the encoders that are wanted, and opens
-/// it again when it fails.
+/// it again when it fails. A thread that its driver does not let go is left, and a fresh one takes over.
 pub struct CameraSource {
     shared: Arc<Shared>,
 }
 
+type Open = Box<dyn Fn(&CameraWish) -> Result<Box<dyn Camera>, DeviceError> + Send + Sync>;
+
 struct Shared {
     wish: CameraWish,
+    open: Open,
     state: Mutex<State>,
     subscribers: Mutex<Vec<Subscriber>>,
     /// Set at run time; set again whenever the camera is opened anew.
@@ -55,6 +62,19 @@ struct Shared {
 struct State {
     state: SourceState,
     last_frame: MonoTime,
+    /// How long the camera may take to its next frame.
+    patience: Duration,
+    /// Of the last frame.
+    stamp: MonoTime,
+    charge: Charge,
+}
+
+/// Why a thread is done with a camera that is still wanted.
+enum Ended {
+    /// It failed, which is told.
+    Failed,
+    /// Another thread has taken over.
+    Replaced,
 }
 
 struct Subscriber {
@@ -77,9 +97,22 @@ impl CameraSource {
     /// # Errors
     /// The system gives no thread.
     pub fn start(wish: CameraWish) -> io::Result<Arc<Self>> {
+        Self::start_with(wish, Box::new(open_camera))
+    }
+
+    /// The same with another way to open the camera.
+    fn start_with(wish: CameraWish, open: Open) -> io::Result<Arc<Self>> {
+        let state = State {
+            state: SourceState::Idle,
+            last_frame: MonoTime::now(),
+            patience: SHORTEST_PATIENCE,
+            stamp: MonoTime::ZERO,
+            charge: Charge::default(),
+        };
         let shared = Arc::new(Shared {
             wish,
-            state: Mutex::new(State { state: SourceState::Idle, last_frame: MonoTime::now() }),
+            open,
+            state: Mutex::new(state),
             subscribers: Mutex::default(),
             controls: Mutex::default(),
             bell: Bell::default(),
@@ -89,8 +122,7 @@ impl CameraSource {
             dropped: AtomicU64::new(0),
             opened: AtomicU64::new(0),
         });
-        let supervisor = shared.clone();
-        thread::Builder::new().name(format!("cam-{}", shared.wish.name)).spawn(move || supervisor.supervise())?;
+        shared.clone().start_thread(0)?;
         Ok(Arc::new(Self { shared }))
     }
 
@@ -161,15 +193,49 @@ impl CameraSource {
     /// Why there is no picture now, or None while frames come or are about to.
     pub fn silence(&self, now: MonoTime) -> Option<String> {
         let state = lock(&self.shared.state);
-        match &state.state {
-            SourceState::NoSignal(reason) => Some(reason.clone()),
-            SourceState::Idle => None,
+        let reason = match &state.state {
+            SourceState::NoSignal(reason) => reason.clone(),
+            SourceState::Idle => return None,
             // The device thread itself says so when a camera stalls; this is for one that is stuck in its driver.
             SourceState::Starting | SourceState::Live => {
-                let quiet = now.since(state.last_frame);
-                (quiet > SHORTEST_PATIENCE * 2)
-                    .then(|| format!("the camera has not answered for {} s", quiet.as_secs()))
+                let quiet = now - state.last_frame;
+                if quiet <= state.patience + SLACK / 3 {
+                    return None;
+                }
+                format!("the camera has not answered for {} s", quiet.as_secs())
             }
+        };
+        Some(match state.charge.stuck(now) {
+            (_, Some(since)) => format!("{reason}; its driver has been stuck for {} s", since.as_secs()),
+            _ => reason,
+        })
+    }
+
+    /// How many threads are stuck in the camera's driver, and since when the longest.
+    pub fn stuck(&self, now: MonoTime) -> (usize, Option<Duration>) {
+        lock(&self.shared.state).charge.stuck(now)
+    }
+
+    /// Has a fresh thread take over where the one in charge is stuck in the driver. To be called about once a second.
+    pub fn watch_over(&self, now: MonoTime) {
+        // Held until it is appointed, so that the fresh thread does not begin before.
+        let mut state = lock(&self.shared.state);
+        let Some(successor) = state.charge.successor(now) else { return };
+        let (name, (before, since)) = (&self.shared.wish.name, state.charge.stuck(now));
+        let seconds = since.unwrap_or_default().as_secs();
+        match self.shared.clone().start_thread(successor) {
+            Ok(()) => {
+                state.charge.appoint(successor);
+                tracing::warn!(
+                    camera = name,
+                    "a thread is left in its driver, which has been stuck for {seconds} s; a fresh one tries again \
+                     ({before} left)"
+                );
+                if !matches!(state.state, SourceState::NoSignal(_)) {
+                    state.state = SourceState::NoSignal("the camera does not answer".to_owned());
+                }
+            }
+            Err(error) => tracing::error!(camera = name, "its driver is stuck, and no thread can be had: {error}"),
         }
     }
 
@@ -204,10 +270,14 @@ impl Drop for CameraSource {
 }
 
 impl Shared {
-    fn supervise(&self) {
-        let name = &self.wish.name;
-        let mut hotplug = Hotplug::new();
-        let mut pause = FIRST_PAUSE;
+    fn start_thread(self: Arc<Self>, number: u64) -> io::Result<()> {
+        let name = format!("cam-{}", self.wish.name);
+        thread::Builder::new().name(name).spawn(move || self.supervise(number)).map(drop)
+    }
+
+    /// The life of a thread that is in charge of the camera, until the end or until another one has taken over.
+    fn supervise(&self, number: u64) {
+        let (mut hotplug, mut backoff) = (Hotplug::new(), Backoff::default());
         while !self.stop.load(Ordering::Acquire) {
             if !self.wanted() {
                 self.set_state(SourceState::Idle);
@@ -218,18 +288,16 @@ impl Shared {
                 self.set_state(SourceState::Starting);
             }
             let begun = MonoTime::now();
-            let Err(error) = open_camera(&self.wish()).and_then(|camera| self.capture(camera)) else { continue };
-            let reason = error.to_string();
-            if self.state() != SourceState::NoSignal(reason.clone()) {
-                tracing::warn!(camera = name, "no picture: {reason}");
+            match self.run_camera(number) {
+                Ok(()) => continue,
+                Err(Ended::Replaced) => return,
+                Err(Ended::Failed) => {}
             }
-            self.set_state(SourceState::NoSignal(reason));
-            self.wake_encoders();
-            if MonoTime::now() - begun > PROVEN {
-                pause = FIRST_PAUSE;
+            if hotplug.wait(backoff.failed(begun, MonoTime::now())) {
+                backoff.event(MonoTime::now());
+                // A driver that makes events whenever it is tried would have it tried without a pause.
+                thread::sleep(begun + Backoff::LEAST - MonoTime::now());
             }
-            hotplug.wait(pause);
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
         self.set_state(SourceState::Idle);
     }
@@ -241,21 +309,41 @@ impl Shared {
         wish
     }
 
-    /// Hands frames on until nobody wants them (Ok) or the camera fails.
-    fn capture(&self, mut camera: Box<dyn Camera>) -> Result<(), DeviceError> {
+    /// Opens the camera, hands its frames on until nobody wants them (Ok) or it fails, and closes it.
+    fn run_camera(&self, number: u64) -> Result<(), Ended> {
+        let opened = self.in_device(number, OPENING + SLACK, || (self.open)(&self.wish()))?;
+        let mut camera = opened.map_err(|error| self.failed(&error))?;
+        let outcome = self.capture(number, &mut *camera);
+        if matches!(outcome, Err(Ended::Replaced)) {
+            return outcome;
+        }
+        self.in_device(number, CLOSING, || drop(camera))?;
+        outcome
+    }
+
+    fn capture(&self, number: u64, camera: &mut dyn Camera) -> Result<(), Ended> {
         let mode = camera.mode().clone();
         let opened = self.opened.fetch_add(1, Ordering::Relaxed);
         let patience = (mode.fps.interval() * 3).max(SHORTEST_PATIENCE);
+        lock(&self.state).patience = patience;
         for subscriber in lock(&self.subscribers).iter_mut() {
             subscriber.thinning = None;
         }
         let (mut live, dropped_before) = (false, self.dropped.load(Ordering::Relaxed));
         while self.wanted() && !self.stop.load(Ordering::Acquire) {
             if self.keyframe_wanted.swap(false, Ordering::Acquire) {
-                self.takes_requests.store(camera.request_keyframe(), Ordering::Relaxed);
+                let taken = self.in_device(number, SLACK, || camera.request_keyframe())?;
+                self.takes_requests.store(taken, Ordering::Relaxed);
             }
-            let frame = Arc::new(camera.next(patience)?);
-            lock(&self.state).last_frame = MonoTime::now();
+            let taken = self.in_device(number, patience + SLACK, || camera.next(patience))?;
+            let mut frame = taken.map_err(|error| self.failed(&error))?;
+            let now = MonoTime::now();
+            {
+                let mut state = lock(&self.state);
+                // Cameras see to it that time rises; a camera that is opened anew knows nothing of its last one.
+                frame.stamp = frame.stamp.min(now).max(state.stamp);
+                (state.stamp, state.last_frame) = (frame.stamp, now);
+            }
             if !live {
                 live = true;
                 if opened > 0 {
@@ -264,9 +352,39 @@ impl Shared {
                 self.set_state(SourceState::Live);
             }
             self.dropped.store(dropped_before + camera.dropped(), Ordering::Relaxed);
-            self.hand_out(&frame, mode.fps);
+            self.hand_out(&Arc::new(frame), mode.fps);
         }
         Ok(())
+    }
+
+    /// Does what may hang in a driver, and should be done within `bound`. Afterwards this thread may have been replaced: then
+    /// what it got there is dropped.
+    fn in_device<T>(&self, number: u64, bound: Duration, work: impl FnOnce() -> T) -> Result<T, Ended> {
+        lock(&self.state).charge.enter(MonoTime::now(), bound);
+        let done = work();
+        let returned = lock(&self.state).charge.leave(number, MonoTime::now());
+        match returned {
+            Returned::InCharge => Ok(done),
+            Returned::Replaced(after) => {
+                let seconds = after.as_secs();
+                tracing::warn!(
+                    camera = self.wish.name,
+                    "a thread that was left in its driver is back after {seconds} s"
+                );
+                Err(Ended::Replaced)
+            }
+        }
+    }
+
+    /// Tells why there is no picture: to the log, and at once to who shows the slate.
+    fn failed(&self, error: &DeviceError) -> Ended {
+        let reason = error.to_string();
+        if self.state() != SourceState::NoSignal(reason.clone()) {
+            tracing::warn!(camera = self.wish.name, "no picture: {reason}");
+        }
+        self.set_state(SourceState::NoSignal(reason));
+        self.wake_encoders();
+        Ended::Failed
     }
 
     fn hand_out(&self, frame: &Arc<RawFrame>, given: FrameRate) {
@@ -296,7 +414,7 @@ impl Shared {
     fn set_state(&self, state: SourceState) {
         let mut current = lock(&self.state);
         if matches!(state, SourceState::Starting) {
-            current.last_frame = MonoTime::now();
+            (current.last_frame, current.patience) = (MonoTime::now(), SHORTEST_PATIENCE);
         }
         current.state = state;
     }

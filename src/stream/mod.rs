@@ -5,7 +5,9 @@
 //! every network worker. Whoever watches
 //! holds a [`Watch`] on the hub; sources and encoders run while somebody does.
 
+mod backoff;
 mod camera;
+mod charge;
 mod copy;
 mod demand;
 mod encoder;

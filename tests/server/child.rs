@@ -11,10 +11,13 @@ use openh264::{decoder::Decoder, formats::YUVSource};
 
 use super::{
     client::{Client, PATIENCE},
-    packets::{Rtp, assert_unbroken},
+    packets::{Rtcp, Rtp, SenderReport, assert_unbroken},
     world::{await_stream, status},
 };
-use crate::support::{Server, camera_program, marks::Luma};
+use crate::support::{
+    Server, camera_program,
+    marks::{Luma, Strip},
+};
 
 /// A server of one stream, whose camera is the program with these arguments.
 fn start(arguments: &str) -> Server {
@@ -31,23 +34,28 @@ pub struct Eye {
     decoder: Decoder,
     unit: Vec<u8>,
     pub packets: Vec<Rtp>,
+    /// RTP time and strip of each picture that has one.
+    strips: Vec<(u32, Strip)>,
+    reports: Vec<SenderReport>,
 }
 
 impl Eye {
     pub fn open(server: &Server) -> Self {
         let client = Client::watch(&server.url("main"), 1);
-        Self { client, decoder: Decoder::new().unwrap(), unit: vec![], packets: vec![] }
+        let decoder = Decoder::new().unwrap();
+        Self { client, decoder, unit: vec![], packets: vec![], strips: vec![], reports: vec![] }
     }
 
     /// The next picture: the camera's frame counter, None for one without the strip.
     pub fn see(&mut self) -> Option<u16> {
         loop {
             let frame = self.client.frame();
-            if frame.channel != 0 {
+            if frame.channel == 1 {
+                self.reports.extend(Rtcp::parse(&frame.payload).sender);
                 continue;
             }
             let packet = Rtp::parse(&frame.payload);
-            let marker = packet.marker;
+            let (marker, timestamp) = (packet.marker, packet.timestamp);
             depacketize(&packet, &mut self.unit);
             self.packets.push(packet);
             if !marker {
@@ -58,7 +66,9 @@ impl Eye {
             let (width, height) = picture.dimensions();
             let luma = Luma { data: picture.y(), width, height, stride: picture.strides().0 };
             assert_eq!((width, height), (320, 240), "the size never changes under a viewer");
-            return luma.strip().map(|strip| strip.counter);
+            let strip = luma.strip();
+            self.strips.extend(strip.map(|strip| (timestamp, strip)));
+            return strip.map(|strip| strip.counter);
         }
     }
 
@@ -185,6 +195,28 @@ fn a_program_that_fails_or_falls_silent_is_started_again() {
         await_stream(&server, "main", |stream| stream["state"] == "live");
         server.stop();
     }
+}
+
+/// A clock that falls back by 5 s stops no picture, and the times that sender reports tie to the wall clock stay true.
+#[test]
+fn a_clock_that_falls_back_stops_no_picture() {
+    let server = start("yu12 --stamps-back 60");
+    let mut eye = Eye::open(&server);
+    while eye.reports.len() < 3 || eye.strips.len() < 120 {
+        eye.see().expect("no slate");
+    }
+    assert_unbroken(&eye.packets);
+    let counters: Vec<_> = eye.strips.iter().map(|(_, strip)| strip.counter).collect();
+    assert!(counters.windows(2).all(|pair| (1..=6).contains(&pair[1].wrapping_sub(pair[0]))), "{counters:?}");
+    assert!(counters[0] < 50 && *counters.last().unwrap() > 70, "not across the fall: {counters:?}");
+    for report in &eye.reports {
+        for (timestamp, strip) in &eye.strips {
+            let wall = report.wall + f64::from(timestamp.wrapping_sub(report.rtp) as i32) / 90_000.0;
+            let off = wall - strip.millis as f64 / 1000.0;
+            assert!(off.abs() < 0.1, "picture {} is told {off:.3} s late", strip.counter);
+        }
+    }
+    server.stop();
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{
     sys,
 };
 use crate::{
-    device::{Camera, CameraMode, CameraWish, DeviceError, v4l2::Sequence},
+    device::{Camera, CameraMode, CameraWish, DeviceError, OPENING, stamps::Stamps, v4l2::Sequence},
     media::{FrameBuffer, PixelFormat, RawFrame},
     time::MonoTime,
 };
@@ -18,12 +18,6 @@ use std::{
     time::Duration,
 };
 
-/// How long a program may take to its first picture.
-const START: Duration = Duration::from_secs(10);
-/// A capture stamp further than this before or after now is a mistake of the program's.
-const STALE: Duration = Duration::from_secs(10);
-const EARLY: Duration = Duration::from_secs(1);
-
 /// A camera program that runs. Its buffers are read where they lie and go back when their pictures are dropped.
 pub struct ChildCamera {
     program: Program,
@@ -33,8 +27,7 @@ pub struct ChildCamera {
     dropped: u64,
     /// Taken while it was started.
     first: Option<RawFrame>,
-    /// It was logged that the stamps are of no use.
-    stamps_mistrusted: bool,
+    stamps: Stamps,
 }
 
 /// Starts the program that `wish` names and waits for its first picture.
@@ -54,13 +47,13 @@ pub fn open(wish: &CameraWish) -> Result<ChildCamera, DeviceError> {
 impl ChildCamera {
     /// Tells a program what is wanted and waits for its first picture.
     fn greet(mut program: Program, wish: &CameraWish) -> Result<Self, DeviceError> {
-        let deadline = MonoTime::now() + START;
+        let deadline = MonoTime::now() + OPENING;
         program.link.send(&protocol::wish(wish));
         let layout = match program.message(deadline)? {
             Some((Message::Format(told), _)) => Layout::new(&told, &protocol::formats(wish)),
             Some((Message::Error(why), _)) => return Err(program.failed(why)),
             Some(_) => Err("its first message does not tell its format".to_owned()),
-            None => return Err(DeviceError::Stalled { after: START }),
+            None => return Err(DeviceError::Stalled { after: OPENING }),
         };
         let layout = layout.map_err(|what| program.failed(what))?;
         let mode = &layout.mode;
@@ -72,9 +65,9 @@ impl ChildCamera {
             sequence: Sequence::default(),
             dropped: 0,
             first: None,
-            stamps_mistrusted: false,
+            stamps: Stamps::default(),
         };
-        camera.first = Some(camera.await_frame(deadline)?.ok_or(DeviceError::Stalled { after: START })?);
+        camera.first = Some(camera.await_frame(deadline)?.ok_or(DeviceError::Stalled { after: OPENING })?);
         Ok(camera)
     }
 
@@ -139,18 +132,14 @@ impl ChildCamera {
         }))
     }
 
-    /// When the picture was taken by the program's word, or now where that cannot be.
-    fn stamp(&mut self, stamp: MonoTime) -> MonoTime {
-        let now = MonoTime::now();
-        if now.since(stamp) < STALE && stamp.since(now) < EARLY {
-            return stamp;
-        }
-        if !self.stamps_mistrusted {
-            self.stamps_mistrusted = true;
+    fn stamp(&mut self, told: MonoTime) -> MonoTime {
+        let mistrusted = self.stamps.mistrusted();
+        let stamp = self.stamps.stamp(Some(told), MonoTime::now());
+        if self.stamps.mistrusted() && !mistrusted {
             let name = &self.program.name;
             tracing::warn!("{name}: its stamps are not of CLOCK_MONOTONIC; pictures are stamped as they arrive");
         }
-        now
+        stamp
     }
 }
 
@@ -418,14 +407,16 @@ mod tests {
     fn stamps_that_cannot_be_are_those_of_the_arrival() {
         let buffers = [sealed(BYTES), sealed(BYTES)];
         let (program, peer) = Peer::ready(PixelFormat::I420, &[&buffers[0], &buffers[1]]);
-        let before = MonoTime::now();
         let wrong = Frame { stamp: MonoTime::from_nanos(u64::MAX), ..a_frame(0, 0) };
         peer.tell(&frame_message(&wrong), &[]);
+        let before = MonoTime::now();
         let mut camera = ChildCamera::greet(program, &a_wish()).unwrap();
         let stamp = camera.next(PATIENCE).unwrap().stamp;
         assert!(stamp >= before && stamp <= MonoTime::now());
-        let earlier = Frame { stamp: before, ..a_frame(1, 1) };
-        peer.tell(&frame_message(&earlier), &[]);
+
+        let (program, peer) = Peer::ready(PixelFormat::I420, &[&buffers[0], &buffers[1]]);
+        peer.tell(&frame_message(&Frame { stamp: before, ..a_frame(0, 0) }), &[]);
+        let mut camera = ChildCamera::greet(program, &a_wish()).unwrap();
         assert_eq!(camera.next(PATIENCE).unwrap().stamp, before);
     }
 

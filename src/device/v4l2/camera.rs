@@ -6,10 +6,12 @@ use super::{
     offers,
     queue::{Queue, Sequence},
     signal::Signal,
-    stamps::{self, Stamps},
 };
 use crate::{
-    device::{Camera, CameraMode, CameraWish, DeviceError},
+    device::{
+        Camera, CameraMode, CameraWish, DeviceError,
+        stamps::{self, Stamps},
+    },
     media::{FrameRate, PixelFormat, RawFrame},
     time::MonoTime,
     v4l2::{self as sys, Descriptor, PictureFormat, Ready},

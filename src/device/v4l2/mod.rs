@@ -12,7 +12,6 @@ mod offers;
 mod queue;
 mod sensors;
 mod signal;
-mod stamps;
 
 pub use camera::{V4l2Camera, open};
 pub use queue::Sequence;
