@@ -57,10 +57,17 @@ fn start(node: &Node, wish: &CameraWish) -> Result<V4l2Camera, DeviceError> {
     let signal = Signal::find(&device).map_err(|what| DeviceError::Failed { device: name.clone(), what })?;
     let choice = modes::choose(&offers::near(&device, node.queue, wish.size), wish).map_err(unusable)?;
     let size = (choice.size.width, choice.size.height);
-    let given = device
-        .set_format(node.queue, &PictureFormat::new(choice.fourcc, size))
-        .map_err(|e| failure(&node.bus, &name, "setting the format", e))?;
-    let layout = Layout::new(&given).map_err(unusable)?;
+    let set = |wish: &PictureFormat| {
+        let given = device.set_format(node.queue, wish);
+        let given = given.map_err(|error| failure(&node.bus, &name, "setting the format", error))?;
+        Ok((Layout::new(&given).map_err(unusable)?, given.field))
+    };
+    let wished = PictureFormat::new(choice.fourcc, size);
+    let (mut layout, field) = set(&wished)?;
+    if layout.is_field() {
+        // Now a height means the rows of one field.
+        layout = set(&PictureFormat { height: size.1 / 2, field, ..wished })?.0;
+    }
     let interval = device.set_interval(node.queue, (choice.fps.den, choice.fps.num));
     let fps = rate(interval, &choice, &node.bus, &name)?;
     let mode = CameraMode { format: layout.format, size: layout.shown, fps };

@@ -26,6 +26,8 @@ pub struct Layout {
     planes: [Plane; 3],
     /// How long the picture is in each piece of memory, with all fields; 0 of a coded one, which may have any length.
     needed: [usize; 3],
+    /// Each buffer holds one field and nothing else.
+    alone: bool,
     /// Only buffers with this field (`v4l2_field_*`) are read; None: all.
     only: Option<u32>,
 }
@@ -64,7 +66,7 @@ impl Layout {
                 return Err(interlaced(given.field, "and fields cannot be taken out of a JPEG"));
             }
             let (planes, needed) = ([Plane::default(); 3], [0; 3]);
-            return Ok(Self { format, size, shown: size, planes, needed, only: None });
+            return Ok(Self { format, size, shown: size, planes, needed, alone: false, only: None });
         }
         let shapes = format.planes(size);
         let (mut planes, needed) = if coding.apart { apart(given, &shapes) } else { together(given, format, size) }
@@ -93,8 +95,13 @@ impl Layout {
                 }
             }
         }
-        let only = if let Read::OneField { only } = read { only } else { None };
-        Ok(Self { format, size: field, shown, planes, needed, only })
+        let (alone, only) = if let Read::OneField { only } = read { (true, only) } else { (false, None) };
+        Ok(Self { format, size: field, shown, planes, needed, alone, only })
+    }
+
+    /// Each buffer holds one field and nothing else.
+    pub fn is_field(&self) -> bool {
+        self.alone
     }
 
     /// Whether a picture with that field is read; the other one of two that come by turns is not.
@@ -251,13 +258,13 @@ mod tests {
             let layout = field(order, (720, 576));
             assert_eq!((layout.size, layout.shown), (Size::new(720, 288), Size::new(720, 576)));
             assert_eq!(layout.planes[..2], [plane(0, luma.0, luma.1), plane(0, chroma.0, chroma.1)], "{order}");
-            assert!(layout.reads(order));
+            assert!(layout.reads(order) && !layout.is_field());
             // Half a picture, though it holds one field, is no whole one.
             assert!(planes_of(&layout, &[(0, 720 * 576)]).is_none());
         }
         let alternate = field(ALTERNATE, (720, 288));
         assert_eq!((alternate.size, alternate.shown), (Size::new(720, 288), Size::new(720, 576)));
-        assert!(alternate.reads(TOP) && !alternate.reads(BOTTOM));
+        assert!(alternate.is_field() && alternate.reads(TOP) && !alternate.reads(BOTTOM));
     }
 
     #[test]
