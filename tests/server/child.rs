@@ -11,7 +11,7 @@ use openh264::{decoder::Decoder, formats::YUVSource};
 
 use super::{
     client::{Client, PATIENCE},
-    packets::{Rtcp, Rtp, SenderReport, assert_unbroken},
+    packets::{Received, Rtcp, Rtp, SenderReport, assert_unbroken},
     world::{await_stream, status},
 };
 use crate::support::{
@@ -21,10 +21,15 @@ use crate::support::{
 
 /// A server of one stream, whose camera is the program with these arguments.
 fn start(arguments: &str) -> Server {
+    start_with(arguments, "")
+}
+
+/// The same, with more said of the stream.
+fn start_with(arguments: &str, more: &str) -> Server {
     let camera = format!("[camera.cam]\ndevice = {:?}\nsize = \"320x240\"\nfps = 30\n", camera_program(arguments));
     Server::start(
         "anonymous = true",
-        &format!("{camera}[stream.main]\nvideo = {{ from = \"cam\", bitrate = \"500k\" }}\n"),
+        &format!("{camera}[stream.main]\nvideo = {{ from = \"cam\", bitrate = \"500k\" }}\n{more}\n"),
     )
 }
 
@@ -236,4 +241,48 @@ fn a_program_does_not_outlive_its_server() {
     let [child] = children(&server)[..] else { panic!("not one child") };
     kill(Pid::from_raw(server.pid() as i32), Signal::SIGKILL).unwrap();
     assert!(ends(child));
+}
+
+/// A crowd watches while it is killed: nobody is dropped, misses a packet or sees time stand.
+#[test]
+fn a_crowd_stays_while_a_program_is_killed() {
+    const PICTURES: usize = 120;
+    let server = start("nv12");
+    let mut eye = Eye::open(&server);
+    thread::scope(|scope| {
+        let crowd: Vec<_> = (0..12)
+            .map(|_| {
+                let mut client = Client::watch(&server.url("main"), 1);
+                scope.spawn(move || Received::pictures(&mut client, PICTURES))
+            })
+            .collect();
+        for _ in 0..2 {
+            eye.until(|counter| counter.is_some());
+            let [child] = children(&server)[..] else { panic!("not one child") };
+            kill(child, Signal::SIGKILL).unwrap();
+            eye.until(|counter| counter.is_none());
+        }
+        eye.until(|counter| counter.is_some());
+        for viewer in crowd {
+            assert_unbroken(&viewer.join().unwrap().rtp[0]);
+        }
+    });
+    assert_unbroken(&eye.packets);
+    server.stop();
+}
+
+/// It runs while somebody watches, and no longer.
+#[test]
+fn a_program_rests_when_nobody_watches() {
+    let server = start_with("yu12", "on_demand = true");
+    assert!(children(&server).is_empty());
+    let mut eye = Eye::open(&server);
+    eye.until(|counter| counter.is_some());
+    let [child] = children(&server)[..] else { panic!("not one child") };
+    drop(eye);
+    assert!(ends(child));
+    await_stream(&server, "main", |stream| stream["state"] == "idle");
+    assert!(children(&server).is_empty(), "it is waited for");
+    Eye::open(&server).until(|counter| counter.is_some());
+    server.stop();
 }

@@ -21,8 +21,12 @@ def shim(what):
 
 
 WELL = 'rm /tmp/shim'
+# By then a fresh thread has taken over, and finds the camera held by the one that was left.
+LEFT, BACK = r'(in use|does not answer).*stuck|left in its driver', 'left in its driver is back'
 TABLE = Table([
     Row('ENOSPC at the start', 'shim', f'{shim("enospc")}; {RESTART}', SLATE, 'no bandwidth left.*mjpeg', mends=WELL),
+    Row('taking a picture never returns', 'shim', shim('stuck DQBUF'), SLATE, LEFT, mends=WELL, then=BACK),
+    Row('stopping the camera never returns', 'shim', f'{shim("stuck STREAMOFF")}; {RESTART}', SLATE, LEFT, mends=WELL, then=BACK),
     Row('the sound card delivers nothing', 'shim', shim('mute'), SILENCE, 'no sound', mends=WELL),
 ])
 
