@@ -4,7 +4,7 @@
 mod measure;
 
 use eyrie::codec::Converter;
-use eyrie::media::{PixelFormat, Plane, RawFrame, Size};
+use eyrie::media::{Orientation, PixelFormat, Plane, RawFrame, Size};
 use eyrie::time::MonoTime;
 use measure::Random;
 use std::hint::black_box;
@@ -44,7 +44,7 @@ fn against_copy(what: &str, format: PixelFormat, size: Size, target: Size) {
     let mut copy = vec![0; length];
     let frame =
         raw_frame(format, size, RawFrame::layout(format, size, stride, length).expect("it fits"), bytes.clone());
-    let mut converter = Converter::new(target);
+    let mut converter = Converter::new(target, Orientation::default());
     measure::ratio(
         what,
         50,
@@ -73,7 +73,7 @@ fn against_decode(size: Size, subsamp: turbojpeg::Subsamp) {
     let image = turbojpeg::Image { pixels: &pixels[..], width, pitch: width * 3, height, format };
     let jpeg = turbojpeg::compress(image, 85, subsamp).expect("a JPEG").to_vec();
     let frame = raw_frame(PixelFormat::Mjpeg, size, [Plane::default(); 3], jpeg.clone());
-    let mut converter = Converter::new(size);
+    let mut converter = Converter::new(size, Orientation::default());
     let mut decompressor = turbojpeg::Decompressor::new().expect("a decoder");
     let length = turbojpeg::yuv_pixels_len(width, 1, height, subsamp).expect("a size");
     let mut planes = vec![0; length];

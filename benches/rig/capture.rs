@@ -50,7 +50,7 @@ impl Encoder {
             slices,
             frame_skip: false,
         })?;
-        Ok(Self { encoder, converter: Converter::new(SIZE), unit: AccessUnit::default() })
+        Ok(Self { encoder, converter: Converter::new(SIZE, Orientation::default()), unit: AccessUnit::default() })
     }
 
     pub fn slices(&self) -> u32 {

@@ -9,8 +9,8 @@ use eyrie::{
     config,
     guard::{self, Digest, DigestAlgorithm, Role, User, Users},
     media::{
-        AccessUnit, AudioCodec, AudioFormat, FrameRate, H264Format, JpegFormat, ParameterSets, PixelFormat, RawFrame,
-        Size, TrackFormat, h264, jpeg::Jpeg,
+        AccessUnit, AudioCodec, AudioFormat, FrameRate, H264Format, JpegFormat, Orientation, ParameterSets,
+        PixelFormat, RawFrame, Size, TrackFormat, h264, jpeg::Jpeg,
     },
     rtp::{self, Packetizer, rtcp as rtcp_packets},
     rtsp::{
@@ -183,7 +183,7 @@ pub fn mjpeg(data: &[u8]) {
         buffer: Box::new(data.to_vec()),
     };
     for target in [size, Size::new(32, 18)] {
-        if let Ok(picture) = Converter::new(target).convert(&frame) {
+        if let Ok(picture) = Converter::new(target, Orientation::default()).convert(&frame) {
             assert_eq!(picture.size, target);
         }
     }

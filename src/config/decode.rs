@@ -177,8 +177,8 @@ fn camera(name: &Spanned<String>, mut s: Section<'_, '_>) -> CameraConfig {
         fps: s.or("fps", forms::frame_rate(), default.fps),
         format: s.or("format", forms::choice(FORMATS, &[]), default.format),
         orientation: Orientation {
-            rotation: s.not_yet("rotate", rotation(), Rotation::None, "0"),
-            flip: s.not_yet("flip", forms::choice(FLIPS, &[]), Flip::None, "\"none\""),
+            rotation: s.or("rotate", rotation(), default.orientation.rotation),
+            flip: s.or("flip", forms::choice(FLIPS, &[]), default.orientation.flip),
         },
         controls: s.entries("controls", forms::control()),
         scene: scene.unwrap_or_default(),

@@ -1,5 +1,7 @@
 use super::*;
-use crate::media::{AudioCodec, EncoderChoice, FrameRate, H264Profile, PixelFormat, Scene, Size, Tone};
+use crate::media::{
+    AudioCodec, EncoderChoice, Flip, FrameRate, H264Profile, Orientation, PixelFormat, Rotation, Scene, Size, Tone,
+};
 use std::{collections::BTreeSet, time::Duration};
 
 /// The example with the `#` taken from the lines that begin with one of `marks` and no space.
@@ -87,6 +89,8 @@ device = "usb-1"
 size = "640x480"
 fps = 25
 format = "yu12"
+rotate = 270
+flip = "horizontal"
 controls = { gain = 3, auto_exposure = true, power_line_frequency = "50 Hz" }
 [camera.a]
 device = "test"
@@ -138,6 +142,7 @@ sha256 = "00000000000000000000000000000000000000000000000000000000000000ff"
         size: Size::new(640, 480),
         fps: FrameRate::new(25, 1),
         format: Some(PixelFormat::I420),
+        orientation: Orientation { flip: Flip::Horizontal, rotation: Rotation::ThreeQuarters },
         controls: vec![
             ("gain".into(), 3.into()),
             ("auto_exposure".into(), 1.into()),
@@ -259,6 +264,10 @@ fn errors_name_key_and_mend() {
         ("[camera.b]\ndevice = 'test'\nfps = 0", "camera.b.fps: 0 is out of range; expected pictures per second"),
         ("[camera.b]\ndevice = 'child:camera'", "camera.b.device: names no program; expected its whole path"),
         ("[camera.b]\ndevice = 'child:/x'\ncontrols = { gain = 1 }", "camera.b.controls: a program has none"),
+        (
+            "[camera.b]\ndevice = 'test'\nrotate = 45",
+            "camera.b.rotate: pictures cannot be turned by 45 degrees; expected 0, 90, 180 or 270",
+        ),
         ("[camera.b]", "camera.b.device: is missing; expected a bus path"),
         ("[camera.b]\ndevice = ''", "camera.b.device: \"\" does not fit here; expected a bus path"),
         ("[camera.\"\"]\ndevice = 'test'", "camera.\"\": cannot be a name"),
@@ -343,8 +352,6 @@ fn what_comes_later_takes_its_default_only() {
         ("server", "audit_file", "''", "'/a'"),
         ("server", "metrics", "''", "'127.0.0.1:9554'"),
         ("server", "transports", "['udp', 'tcp', 'http', 'websocket', 'multicast']", "['udp', 'http']"),
-        ("camera.front", "rotate", "0", "180"),
-        ("camera.front", "flip", "'none'", "'vertical'"),
         ("stream.main", "overlay", "false", "true"),
         ("stream.main", "srtp", "false", "true"),
         ("stream.main", "relay", "''", "'rtsp://relay/front'"),

@@ -195,7 +195,7 @@ pub struct CameraWish {
     pub format: Option<PixelFormat>,
     /// None: no stream passes the camera's own coding on.
     pub pass_through: Option<PassThrough>,
-    /// How its pictures are turned, by the camera where it can, else by who encodes them.
+    /// How its pictures are turned by who encodes them.
     pub orientation: Orientation,
     /// V4L2 controls by name.
     pub controls: Vec<(String, ControlValue)>,

@@ -1,5 +1,6 @@
 //! Choices that a config names and a device or codec carries out.
 
+use super::Size;
 use std::fmt;
 
 /// What the test pattern shows below its marks.
@@ -91,6 +92,16 @@ pub enum EncoderChoice {
 pub struct Orientation {
     pub flip: Flip,
     pub rotation: Rotation,
+}
+
+impl Orientation {
+    /// The size of a picture of that size once it is turned, or before it was.
+    pub const fn turned(self, size: Size) -> Size {
+        match self.rotation {
+            Rotation::None | Rotation::Half => size,
+            Rotation::Quarter | Rotation::ThreeQuarters => Size::new(size.height, size.width),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@ use super::{
     copy::{self, Passing},
 };
 use crate::{
-    codec::{CodecError, Converter, H264Encoder, H264Settings},
+    codec::{CodecError, Converter, H264Encoder, H264Settings, Picture},
     device::slate::Slate,
     media::{AccessUnit, EncoderChoice, FrameRate, H264Format, H264Profile, RawFrame, Size, TrackFormat, VideoCodec},
     rtp::Packetizer,
@@ -133,7 +133,7 @@ impl Encoding {
             match self.mailbox.take(self.deadline()) {
                 Taken::Closed => return,
                 Taken::Item(SourceFrame { frame, fps }) => {
-                    let done = self.encode(&frame, fps);
+                    let done = self.encode(&frame, fps, false);
                     self.report(done);
                 }
                 Taken::Nothing if !self.hub.demand().wanted(MonoTime::now()) => self.running = None,
@@ -159,7 +159,10 @@ impl Encoding {
         let Some(reason) = self.source.silence(now) else { return Ok(()) };
         let source = self.source.clone();
         let wish = source.wish();
-        let (size, fps) = (self.size.unwrap_or(wish.size), self.settings.fps.unwrap_or(wish.fps).min(wish.fps));
+        let (size, fps) = (
+            self.size.unwrap_or(wish.orientation.turned(wish.size)),
+            self.settings.fps.unwrap_or(wish.fps).min(wish.fps),
+        );
         if now < self.last_stamp + fps.interval() && self.running.is_some() {
             return Ok(());
         }
@@ -169,22 +172,21 @@ impl Encoding {
         let running = self.prepare(size, fps)?;
         let slate = running.slate.get_or_insert_with(|| Slate::new(size, &wish.name));
         let frame = slate.draw(&reason, WallTime::now(), now, sequence);
-        self.encode(&frame, fps)
+        self.encode(&frame, fps, true)
     }
 
-    /// Encodes, packetizes and publishes one picture.
-    fn encode(&mut self, frame: &RawFrame, fps: FrameRate) -> Result<(), CodecError> {
+    /// Encodes, packetizes and publishes one picture, a slate as it is.
+    fn encode(&mut self, frame: &RawFrame, fps: FrameRate, slate: bool) -> Result<(), CodecError> {
         if frame.stamp <= self.last_stamp {
             return Ok(());
         }
-        let size = self.size.unwrap_or(Size::new(frame.size.width & !1, frame.size.height & !1));
+        let turned = self.source.wish().orientation.turned(frame.shown);
+        let size = self.size.unwrap_or(Size::new(turned.width & !1, turned.height & !1));
         let keyframe = self.hub.take_keyframe_wish();
         let mut unit = std::mem::take(&mut self.unit);
         let running = self.prepare(size, fps)?;
-        let made = running
-            .converter
-            .convert(frame)
-            .and_then(|picture| running.encoder.encode(&picture, frame.stamp, keyframe, &mut unit));
+        let picture = if slate { Picture::of(frame) } else { running.converter.convert(frame) };
+        let made = picture.and_then(|picture| running.encoder.encode(&picture, frame.stamp, keyframe, &mut unit));
         self.unit = unit;
         if keyframe && !matches!(made, Ok(true)) {
             // Still owed: the picture that was to be one is damaged or was skipped.
@@ -222,7 +224,7 @@ impl Encoding {
                 slices: self.settings.slices,
                 frame_skip: self.settings.frame_skip,
             })?;
-            let converter = Converter::new(size);
+            let converter = Converter::new(size, self.source.wish().orientation);
             tracing::info!(
                 stream = self.hub.name(),
                 "encodes {size} at {fps} fps, {bitrate} bit/s, {} slices",

@@ -1,8 +1,9 @@
-//! Camera pictures to the planar 4:2:0 pictures that the encoder reads, in the stream's size.
+//! Camera pictures to the planar 4:2:0 pictures that the encoder reads, in the stream's size and upright.
 
-mod packed;
+mod rgb;
 mod scale;
-mod semi_planar;
+mod turn;
+mod unpack;
 
 #[cfg(test)]
 mod tests;
@@ -10,24 +11,41 @@ mod tests;
 use super::jpeg::Decoder;
 use super::picture::{Canvas, Picture, check_plane};
 use crate::codec::CodecError;
-use crate::media::{PixelFormat, RawFrame, Size};
+use crate::media::{Orientation, PixelFormat, RawFrame, Size};
 use scale::Scaler;
+use turn::Turn;
 
-/// Converts, scales and letterboxes pictures of any format and size to I420 of one size. Where the format has less
-/// than the full range of values it stays so; JPEG's full range is brought to that of video (16 to 235).
+/// Converts, scales, letterboxes and turns pictures of any raw format, and JPEG, to I420 of one size. Where the format
+/// has less than the full range of values it stays so; the full range of RGB, JPEG and grey is brought to that of video
+/// (16 to 235).
 pub struct Converter {
     target: Size,
+    /// `target` before it is turned.
+    unturned: Size,
+    turn: Turn,
     /// The picture as I420 in the camera's size, or its chroma where the luma can stay where it is.
     unpacked: Canvas,
     scaled: Canvas,
     scaler: Option<Scaler>,
+    turned: Canvas,
     jpeg: Decoder,
+    copied: u64,
 }
 
 impl Converter {
-    /// For pictures of `target`, which is even in both directions.
-    pub fn new(target: Size) -> Self {
-        Self { target, unpacked: Canvas::default(), scaled: Canvas::default(), scaler: None, jpeg: Decoder::default() }
+    /// For pictures that shall have the size `target`, even in both directions, once they are turned.
+    pub fn new(target: Size, orientation: Orientation) -> Self {
+        Self {
+            target,
+            unturned: orientation.turned(target),
+            turn: Turn::new(orientation),
+            unpacked: Canvas::default(),
+            scaled: Canvas::default(),
+            scaler: None,
+            turned: Canvas::default(),
+            jpeg: Decoder::default(),
+            copied: 0,
+        }
     }
 
     /// The picture as I420 of the target size: where it is that already, its own memory; else in a buffer that is kept
@@ -41,54 +59,82 @@ impl Converter {
         if size.width == 0 || size.height == 0 {
             return Err(CodecError(format!("a picture of {size}")));
         }
-        let [luma, chroma, _] = frame.planes;
-        let sizes = Picture::plane_sizes(size);
-        let picture = match frame.format {
-            PixelFormat::I420 => Picture {
-                size,
-                planes: [plane(frame, 0, sizes[0])?, plane(frame, 1, sizes[1])?, plane(frame, 2, sizes[2])?],
-                strides: frame.planes.map(|plane| plane.stride),
-            },
-            PixelFormat::Nv12 => {
-                let y = plane(frame, 0, sizes[0])?;
-                let uv = plane(frame, 1, (sizes[1].0 * 2, sizes[1].1))?;
-                self.unpacked.resize(size);
-                semi_planar::split(uv, chroma.stride, &mut self.unpacked, size);
-                let mut picture = self.unpacked.picture();
-                (picture.planes[0], picture.strides[0]) = (y, luma.stride);
-                picture
-            }
-            PixelFormat::Yuyv | PixelFormat::Uyvy => {
-                let packed = plane(frame, 0, (sizes[1].0 * 4, sizes[0].1))?;
-                self.unpacked.resize(size);
-                match frame.format {
-                    PixelFormat::Yuyv => packed::yuyv(packed, luma.stride, &mut self.unpacked, size),
-                    _ => packed::uyvy(packed, luma.stride, &mut self.unpacked, size),
+        let mut picture = unpack(frame, &mut self.unpacked, &mut self.jpeg)?;
+        // Scaled before it is turned: most often there is less to turn then.
+        let target = self.unturned;
+        if (size, frame.shown) != (target, target) {
+            let scaler = match &mut self.scaler {
+                Some(scaler) if scaler.takes(size, frame.shown) => scaler,
+                other => {
+                    // The bars may lie elsewhere now.
+                    self.scaled = Canvas::default();
+                    other.insert(Scaler::new(size, frame.shown, target))
                 }
-                self.unpacked.picture()
-            }
-            PixelFormat::Mjpeg => {
-                self.unpacked.resize(size);
-                self.jpeg.decode(frame.bytes(), size, &mut self.unpacked)?;
-                self.unpacked.picture()
-            }
-            other => return Err(CodecError(format!("pictures in {other} are not converted"))),
-        };
-        if size == self.target {
-            return Ok(picture);
+            };
+            self.scaled.resize(target);
+            scaler.scale(&picture, &mut self.scaled);
+            picture = self.scaled.picture();
         }
-        let scaler = match &mut self.scaler {
-            Some(scaler) if scaler.source() == size => scaler,
-            other => {
-                // The bars may lie elsewhere now.
-                self.scaled = Canvas::default();
-                other.insert(Scaler::new(size, self.target))
-            }
-        };
-        self.scaled.resize(self.target);
-        scaler.scale(&picture, &mut self.scaled);
-        Ok(self.scaled.picture())
+        if !self.turn.is_none() {
+            self.turned.resize(self.target);
+            self.turn.turn(&picture, self.target, &mut self.turned);
+            picture = self.turned.picture();
+        }
+        self.copied += picture.made_of(frame);
+        Ok(picture)
     }
+
+    /// Of all pictures so far, the bytes that did not stay where the camera had put them.
+    pub fn copied(&self) -> u64 {
+        self.copied
+    }
+}
+
+/// The picture as I420 in its own size; what of it is that already stays where it is.
+fn unpack<'a>(frame: &'a RawFrame, into: &'a mut Canvas, jpeg: &mut Decoder) -> Result<Picture<'a>, CodecError> {
+    let (format, size) = (frame.format, frame.size);
+    if format == PixelFormat::I420 {
+        return Picture::of(frame);
+    }
+    into.resize(size);
+    if format == PixelFormat::Mjpeg {
+        jpeg.decode(frame.bytes(), size, into)?;
+        return Ok(into.picture());
+    }
+    let mut planes = [&[][..]; 3];
+    for (number, shape) in format.planes(size).into_iter().enumerate() {
+        planes[number] = plane(frame, number, (shape.row, shape.rows))?;
+    }
+    let ([first, second, third], strides) = (planes, frame.planes.map(|plane| plane.stride));
+    match format {
+        PixelFormat::Nv12 | PixelFormat::Nv21 => {
+            unpack::semi_planar(second, strides[1], format == PixelFormat::Nv21, into, size);
+        }
+        PixelFormat::Nv16 => unpack::semi_planar_422(second, strides[1], into, size),
+        PixelFormat::I422 => {
+            unpack::planar_422(second, strides[1], &mut into.planes[1], size);
+            unpack::planar_422(third, strides[2], &mut into.planes[2], size);
+        }
+        PixelFormat::Yuyv | PixelFormat::Yvyu => {
+            unpack::packed::<0>(first, strides[0], format == PixelFormat::Yvyu, into, size);
+        }
+        PixelFormat::Uyvy | PixelFormat::Vyuy => {
+            unpack::packed::<8>(first, strides[0], format == PixelFormat::Vyuy, into, size);
+        }
+        PixelFormat::Grey => unpack::grey(first, strides[0], into, size),
+        PixelFormat::Rgb24 | PixelFormat::Bgr24 | PixelFormat::Bgrx32 | PixelFormat::Rgb565 => {
+            rgb::to_planar(format, first, strides[0], into, size)?;
+        }
+        PixelFormat::I420 | PixelFormat::Mjpeg | PixelFormat::H264 => {
+            return Err(CodecError(format!("pictures in {format} are not converted")));
+        }
+    }
+    let mut picture = into.picture();
+    if let PixelFormat::Nv12 | PixelFormat::Nv21 | PixelFormat::Nv16 | PixelFormat::I422 = format {
+        // The luma is planar already.
+        (picture.planes[0], picture.strides[0]) = (first, strides[0]);
+    }
+    Ok(picture)
 }
 
 /// The bytes of one plane from its first pixel on, checked to hold all rows of `size`.

@@ -4,6 +4,7 @@ mod convert;
 mod h264;
 mod jpeg;
 mod picture;
+mod sys;
 
 pub use convert::Converter;
 pub use h264::{H264Encoder, H264Settings};

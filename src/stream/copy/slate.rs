@@ -1,6 +1,6 @@
 use super::Way;
 use crate::{
-    codec::{CodecError, Converter, H264Encoder, H264Settings, JpegEncoder},
+    codec::{CodecError, H264Encoder, H264Settings, JpegEncoder, Picture},
     device::slate::Slate,
     media::{AccessUnit, FrameRate, H264Format, JpegFormat, Size, TrackFormat, jpeg::LARGEST_SIDE},
     stream::VideoSettings,
@@ -10,7 +10,6 @@ use crate::{
 /// A slate in the coding of the camera that it stands in for.
 pub struct CodedSlate {
     slate: Slate,
-    converter: Converter,
     encoder: Encoder,
     format: TrackFormat,
 }
@@ -49,7 +48,7 @@ impl CodedSlate {
             }
             Way::Jpeg(_) => (Encoder::Jpeg(JpegEncoder::new()?), TrackFormat::Jpeg(JpegFormat { size, fps })),
         };
-        Ok(Self { slate: Slate::new(size, name), converter: Converter::new(size), encoder, format })
+        Ok(Self { slate: Slate::new(size, name), encoder, format })
     }
 
     /// The slate of that instant into `unit`; false if it was left out.
@@ -62,7 +61,7 @@ impl CodedSlate {
         unit: &mut AccessUnit,
     ) -> Result<bool, CodecError> {
         let frame = self.slate.draw(reason, wall, now, sequence);
-        let picture = self.converter.convert(&frame)?;
+        let picture = Picture::of(&frame)?;
         match &mut self.encoder {
             Encoder::H264(encoder) => encoder.encode(&picture, now, keyframe, unit),
             Encoder::Jpeg(encoder) => {

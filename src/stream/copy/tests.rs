@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    codec::{Converter, H264Encoder, H264Settings},
+    codec::{H264Encoder, H264Settings, Picture},
     device::{Camera, PassThrough, pattern::TestPattern},
     media::{
         EncoderChoice, H264Profile, Orientation, RawFrame, Scene, VideoCodec,
@@ -68,11 +68,11 @@ fn camera() -> &'static [Vec<Vec<u8>>] {
         })
         .unwrap();
         let test = CameraWish { device: "test".into(), format: None, ..wish(PixelFormat::H264) };
-        let (mut pattern, mut converter) = (TestPattern::open(&test).unwrap(), Converter::new(SIZE));
+        let mut pattern = TestPattern::open(&test).unwrap();
         let mut unit = AccessUnit::default();
         let mut code = |number: usize| {
             let frame = pattern.next(Duration::from_secs(1)).unwrap();
-            let picture = converter.convert(&frame).unwrap();
+            let picture = Picture::of(&frame).unwrap();
             assert!(encoder.encode(&picture, frame.stamp, false, &mut unit).unwrap());
             assert_eq!(unit.key, number.is_multiple_of(GOP));
             let sets =

@@ -1,19 +1,23 @@
 //! Scaling of planar pictures: halving by the mean of four, else by area where a direction shrinks and bilinear where
 //! it grows. Weights are worked out once per pair of sizes.
 
-use super::super::picture::{Canvas, Picture, rows};
+use super::super::{
+    picture::{Canvas, Picture, rows},
+    sys::widest,
+};
 use crate::media::Size;
 
 /// Scales pictures of one size into the middle of pictures of another.
 pub struct Scaler {
     source: Size,
+    shown: Size,
     /// Where the picture lies in the target, in luma pixels; all even.
     inner: Rect,
     target: Size,
     /// For luma and for chroma; none where both directions are exactly halved.
     filters: Option<[Filter; 2]>,
     /// A row of the picture after the vertical pass.
-    row: Vec<i16>,
+    row: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,8 +34,9 @@ struct Filter {
 }
 
 impl Scaler {
-    pub fn new(source: Size, target: Size) -> Self {
-        let inner = fit(source, target);
+    /// For pictures of `source` that are to be seen in the shape of `shown`.
+    pub fn new(source: Size, shown: Size, target: Size) -> Self {
+        let inner = fit(shown, target);
         let halved = (inner.width * 2, inner.height * 2) == (source.width as usize, source.height as usize);
         let filters = (!halved).then(|| {
             let [(width, height), (chroma_width, chroma_height), _] = Picture::plane_sizes(source);
@@ -44,12 +49,12 @@ impl Scaler {
                 filter((chroma_width, chroma_height), (inner.width / 2, inner.height / 2)),
             ]
         });
-        Self { source, inner, target, filters, row: Vec::new() }
+        Self { source, shown, inner, target, filters, row: Vec::new() }
     }
 
-    /// The size of the pictures it takes.
-    pub fn source(&self) -> Size {
-        self.source
+    /// Whether it was made for such pictures.
+    pub fn takes(&self, source: Size, shown: Size) -> bool {
+        (self.source, self.shown) == (source, shown)
     }
 
     /// `picture` has the size, and all rows, that the scaler was made for, and `into` the target's.
@@ -105,120 +110,119 @@ impl<'a> Source<'a> {
         let mut source = rows(self.bytes, self.stride, self.size.0, self.size.1);
         for target in targets {
             let Some(upper) = source.next() else { return };
-            let lower = source.next().unwrap_or(upper);
-            for ((pixel, a), b) in target.iter_mut().zip(upper.as_chunks().0).zip(lower.as_chunks().0) {
-                let (a, b) = (u16::from_le_bytes(*a), u16::from_le_bytes(*b));
-                *pixel = (((a & 0xff) + (a >> 8) + (b & 0xff) + (b >> 8) + 2) >> 2) as u8;
-            }
+            widest(halve, (upper, source.next().unwrap_or(upper), target));
         }
     }
 
-    /// First over the rows, where neighbouring pixels share their weights and so make one vector, then along the row.
-    fn filter<'t>(&self, filter: &Filter, row: &mut Vec<i16>, targets: impl Iterator<Item = &'t mut [u8]>) {
+    /// First over the rows, where neighbouring pixels share their weights, then along the row.
+    fn filter<'t>(&self, filter: &Filter, row: &mut Vec<u8>, targets: impl Iterator<Item = &'t mut [u8]>) {
         // Behind the row's end the last taps may read, with weight 0.
         row.clear();
-        row.resize(self.size.0 + filter.columns.length, 0);
+        row.resize(self.size.0 + 2 * filter.columns.pairs.len(), 0);
         for (y, target) in targets.enumerate() {
-            let (first, weights) = filter.rows.of(y);
-            let sums = &mut row[..self.size.0];
-            for (i, weight) in weights.iter().enumerate() {
-                if i == 0 {
-                    set_weighted(sums, self.row(first), *weight);
-                } else if *weight != 0 {
-                    add_weighted(sums, self.row(first + i), *weight);
-                }
-            }
-            match filter.columns.length {
-                2 => filter_row::<2>(&filter.columns, row, target),
-                4 => filter_row::<4>(&filter.columns, row, target),
-                8 => filter_row::<8>(&filter.columns, row, target),
-                _ => {
-                    for (x, pixel) in target.iter_mut().enumerate() {
-                        let (first, weights) = filter.columns.of(x);
-                        *pixel = weighted(&row[first..first + weights.len()], weights);
-                    }
-                }
-            }
+            widest(blend_rows, (self, &filter.rows, y, &mut row[..self.size.0]));
+            widest(blend_pixels, (row, &filter.columns, target));
         }
-    }
-}
-
-fn set_weighted(sums: &mut [i16], row: &[u8], weight: i16) {
-    for (sum, pixel) in sums.iter_mut().zip(row) {
-        *sum = i16::from(*pixel) * weight;
-    }
-}
-
-fn add_weighted(sums: &mut [i16], row: &[u8], weight: i16) {
-    for (sum, pixel) in sums.iter_mut().zip(row) {
-        *sum += i16::from(*pixel) * weight;
-    }
-}
-
-/// As the loop that it replaces, for a number of taps that the compiler knows.
-fn filter_row<const N: usize>(taps: &Taps, row: &[i16], target: &mut [u8]) {
-    for ((pixel, first), weights) in target.iter_mut().zip(&taps.first).zip(taps.weights.as_chunks::<N>().0) {
-        let Some(pixels) = row.get(*first..).and_then(|row| row.first_chunk::<N>()) else { return };
-        *pixel = weighted(pixels, weights);
     }
 }
 
 #[inline(always)]
-fn weighted(pixels: &[i16], weights: &[i16]) -> u8 {
-    // Signed, because that is the multiply-and-add that processors have.
-    let sum: i32 = pixels.iter().zip(weights).map(|(pixel, weight)| i32::from(*pixel) * i32::from(*weight)).sum();
-    // Both passes weigh with a sum of ONE.
-    ((sum + (1 << 13)) >> 14) as u8
+fn halve((upper, lower, target): (&[u8], &[u8], &mut [u8])) {
+    for ((pixel, a), b) in target.iter_mut().zip(upper.as_chunks().0).zip(lower.as_chunks().0) {
+        let (a, b) = (u16::from_le_bytes(*a), u16::from_le_bytes(*b));
+        *pixel = (((a & 0xff) + (a >> 8) + (b & 0xff) + (b >> 8) + 2) >> 2) as u8;
+    }
 }
 
-/// What the weights of one pixel add up to. So the vertical pass fits into 15 bits: 255 * 128.
+/// Pixels whose sums are worked out at a time: few enough to stay in registers.
+const BLOCK: usize = 64;
+
+/// Row `y` of the scaled picture, as wide as the source.
+#[inline(always)]
+fn blend_rows((source, taps, y, target): (&Source<'_>, &Taps, usize, &mut [u8])) {
+    for (block, target) in target.chunks_mut(BLOCK).enumerate() {
+        let mut sums = [HALF; BLOCK];
+        for (pair, [a, b]) in taps.pairs.iter().enumerate() {
+            let row = |n: usize| &source.row(n.min(source.size.1 - 1))[block * BLOCK..][..target.len()];
+            let first = taps.first[y] as usize + 2 * pair;
+            for ((sum, upper), lower) in sums.iter_mut().zip(row(first)).zip(row(first + 1)) {
+                *sum += u16::from(*upper) * a[y] + u16::from(*lower) * b[y];
+            }
+        }
+        finish(&sums, target);
+    }
+}
+
+/// A row as wide as the target. Where a pixel's taps lie follows no pattern that vectorises, so they are fetched first,
+/// two at a time, and weighed then.
+#[inline(always)]
+fn blend_pixels((row, taps, target): (&[u8], &Taps, &mut [u8])) {
+    for (block, target) in target.chunks_mut(BLOCK).enumerate() {
+        let span = block * BLOCK..block * BLOCK + target.len();
+        let (mut sums, mut fetched) = ([HALF; BLOCK], [0; BLOCK]);
+        for (pair, [a, b]) in taps.pairs.iter().enumerate() {
+            let row = &row[2 * pair..];
+            for (two, first) in fetched.iter_mut().zip(&taps.first[span.clone()]) {
+                let first = *first as usize;
+                *two = u16::from_le_bytes([row[first], row[first + 1]]);
+            }
+            let weights = a[span.clone()].iter().zip(&b[span.clone()]);
+            for ((sum, two), (a, b)) in sums.iter_mut().zip(&fetched).zip(weights) {
+                *sum += (two & 0xff) * a + (two >> 8) * b;
+            }
+        }
+        finish(&sums, target);
+    }
+}
+
+#[inline(always)]
+fn finish(sums: &[u16; BLOCK], target: &mut [u8]) {
+    for (pixel, sum) in target.iter_mut().zip(sums) {
+        *pixel = (sum >> ONE.ilog2()) as u8;
+    }
+}
+
+/// What the weights of one pixel add up to. So its sum fits into 16 bits: 255 * 128 and a half for rounding.
 const ONE: u64 = 128;
+const HALF: u16 = ONE as u16 / 2;
 
 /// Which pixels make up each pixel of a scaled row or column, and how much each counts.
 struct Taps {
-    first: Vec<usize>,
-    /// `length` for each pixel.
-    weights: Vec<i16>,
-    length: usize,
+    first: Vec<u32>,
+    /// The weights of the first and second tap of each pixel, then those of the third and fourth, and so on.
+    pairs: Vec<[Vec<u16>; 2]>,
 }
 
 impl Taps {
     fn new(from: usize, to: usize) -> Self {
-        let pixels: Vec<(usize, Vec<i16>)> =
+        let pixels: Vec<(usize, Vec<u16>)> =
             (0..to).map(|i| if to < from { area(i, from, to) } else { bilinear(i, from, to) }).collect();
         let longest = pixels.iter().map(|(_, weights)| weights.len()).max().unwrap_or(0);
-        let length = if longest <= 8 { longest.next_power_of_two().max(2) } else { longest };
-        let mut taps = Self { first: Vec::with_capacity(to), weights: Vec::with_capacity(to * length), length };
-        for (first, mut weights) in pixels {
-            weights.resize(length, 0);
-            taps.first.push(first);
-            taps.weights.extend(weights);
+        let tap = |n: usize| pixels.iter().map(|(_, weights)| weights.get(n).copied().unwrap_or(0)).collect();
+        Self {
+            first: pixels.iter().map(|(first, _)| *first as u32).collect(),
+            pairs: (0..longest.div_ceil(2)).map(|pair| [tap(2 * pair), tap(2 * pair + 1)]).collect(),
         }
-        taps
-    }
-
-    fn of(&self, i: usize) -> (usize, &[i16]) {
-        (self.first[i], &self.weights[i * self.length..][..self.length])
     }
 }
 
 /// Pixel `i` of `to` covers `from / to` pixels; each counts by how much of it is covered.
-fn area(i: usize, from: usize, to: usize) -> (usize, Vec<i16>) {
+fn area(i: usize, from: usize, to: usize) -> (usize, Vec<u16>) {
     // In units of 1/to pixels of the source.
     let (start, end) = (i * from, (i + 1) * from);
     let first = start / to;
     // Rounding the running sum, not each weight, keeps the total exact.
     let share = |position: usize| ((position - start) as u64 * ONE + from as u64 / 2) / from as u64;
     let weights =
-        (first..end.div_ceil(to)).map(|pixel| (share(end.min((pixel + 1) * to)) - share(start.max(pixel * to))) as i16);
+        (first..end.div_ceil(to)).map(|pixel| (share(end.min((pixel + 1) * to)) - share(start.max(pixel * to))) as u16);
     (first, weights.collect())
 }
 
 /// The two neighbours of the point where the middle of pixel `i` comes to lie.
-fn bilinear(i: usize, from: usize, to: usize) -> (usize, Vec<i16>) {
+fn bilinear(i: usize, from: usize, to: usize) -> (usize, Vec<u16>) {
     // In units of 1/(2*to) pixels of the source.
     let position = ((2 * i + 1) * from).saturating_sub(to);
     let first = (position / (2 * to)).min(from - 1);
-    let second = (((position - first * 2 * to) as u64 * ONE + to as u64) / (2 * to as u64)).min(ONE) as i16;
-    if first + 1 < from { (first, vec![ONE as i16 - second, second]) } else { (first, vec![ONE as i16]) }
+    let second = (((position - first * 2 * to) as u64 * ONE + to as u64) / (2 * to as u64)).min(ONE) as u16;
+    if first + 1 < from { (first, vec![ONE as u16 - second, second]) } else { (first, vec![ONE as u16]) }
 }
