@@ -16,6 +16,7 @@ mod server {
     mod play;
     mod reload;
     mod run;
+    mod seen;
     mod sessions;
     mod slow;
     mod status_codes;

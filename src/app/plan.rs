@@ -111,6 +111,7 @@ impl StreamPlan {
         if let Some(video) = &mut essence.video {
             video.settings.bitrate = 0;
             video.settings.bitrate_ceiling = 0;
+            video.settings.overlay = false;
         }
         essence
     }
@@ -230,8 +231,9 @@ mod tests {
     }
 
     #[test]
-    fn a_bitrate_an_alias_or_the_start_drops_no_viewer() {
-        let next = TWO.replace("'2M' }", "'3M' }\n aliases = ['/live']\n start = 'fresh'\n on_demand = true");
+    fn a_bitrate_an_alias_an_overlay_or_the_start_drops_no_viewer() {
+        let next =
+            TWO.replace("'2M' }", "'3M' }\n aliases = ['/live']\n start = 'fresh'\n on_demand = true\n overlay = true");
         assert_eq!(plan(TWO).diff(&plan(&next)).streams, [StreamChange::Keep, StreamChange::Keep]);
     }
 

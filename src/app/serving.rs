@@ -142,6 +142,7 @@ impl Running {
     fn adjust(&mut self, plan: StreamPlan) {
         if let (Some(encoder), Some(video)) = (&self.encoder, &plan.video) {
             encoder.set_bitrate(video.settings.bitrate);
+            encoder.set_overlay(video.settings.overlay);
         }
         self.permanent = match (plan.on_demand, self.permanent.take()) {
             (true, _) => None,

@@ -247,7 +247,7 @@ fn stream(
     paths: &mut HashMap<String, String>,
 ) -> StreamConfig {
     let default = StreamConfig::new(name);
-    let overlay = s.not_yet("overlay", forms::boolean(), default.overlay, "false");
+    let overlay = s.or("overlay", forms::boolean(), default.overlay);
     let stream = StreamConfig {
         video: video(s.section("video"), overlay, cameras, others),
         audio: audio(s.section("audio"), microphones),

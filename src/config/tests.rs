@@ -107,6 +107,7 @@ video = { from = "b", size = "320x240", fps = 12.5, bitrate = 64000, gop = "1s",
 aliases = ["/Streaming/Channels/101"]
 start = "fresh"
 on_demand = true
+overlay = true
 [stream.a]
 audio = { from = "m", codec = "opus" }
 
@@ -172,6 +173,7 @@ sha256 = "00000000000000000000000000000000000000000000000000000000000000ff"
         aliases: vec!["/Streaming/Channels/101".into()],
         start: Start::Fresh,
         on_demand: true,
+        overlay: true,
         ..StreamConfig::new("z")
     };
     let audio = AudioConfig { codec: AudioCodec::Opus, ..AudioConfig::new("m") };
@@ -352,7 +354,6 @@ fn what_comes_later_takes_its_default_only() {
         ("server", "audit_file", "''", "'/a'"),
         ("server", "metrics", "''", "'127.0.0.1:9554'"),
         ("server", "transports", "['udp', 'tcp', 'http', 'websocket', 'multicast']", "['udp', 'http']"),
-        ("stream.main", "overlay", "false", "true"),
         ("stream.main", "srtp", "false", "true"),
         ("stream.main", "relay", "''", "'rtsp://relay/front'"),
         ("stream.main", "max_viewers", "0", "3"),

@@ -2,7 +2,7 @@
 //! supervises it opens it again.
 
 pub mod alsa;
-mod canvas;
+pub mod canvas;
 pub mod child;
 pub mod hotplug;
 pub mod list;

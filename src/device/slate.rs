@@ -75,32 +75,32 @@ impl Slate {
             self.edition += 1;
             self.draw_still();
         }
-        let (still, layout) = (&self.still, &self.layout);
+        let (still, layout) = (&self.still, &mut self.layout);
         let mut sheet = self.pool.take(|| Drawn { canvas: still.clone(), edition: self.edition });
         if sheet.edition != self.edition {
             sheet = Drawn { canvas: still.clone(), edition: self.edition };
         }
         let canvas = &mut sheet.canvas;
         canvas.rows(layout.clock.clone()).fill(GROUND);
-        canvas.centred(layout.clock.start, layout.text, TEXT, self.clock.at(wall));
+        canvas.centred(layout.clock.start, &mut layout.text, TEXT, self.clock.at(wall));
         layout.draw_runner(canvas, sequence);
         self.pool.frame(sheet, stamp, sequence)
     }
 
     fn draw_still(&mut self) {
         let mut canvas = Canvas::new(self.still.size(), GROUND);
-        let layout = &self.layout;
+        let layout = &mut self.layout;
         let usable = canvas.width() * 15 / 16;
-        let columns = |letters: Letters| letters.columns(usable);
-        let (name, lines) = (printable(&self.name, columns(layout.name)), wrap(&self.reason, columns(layout.text)));
-        canvas.centred(layout.name_top, layout.name, TEXT, &name);
-        canvas.centred(layout.title_top, layout.title, BRIGHT, TITLE);
+        let columns = layout.text.columns(usable);
+        let (name, lines) = (printable(&self.name, layout.name.columns(usable)), wrap(&self.reason, columns));
+        canvas.centred(layout.name_top, &mut layout.name, TEXT, &name);
+        canvas.centred(layout.title_top, &mut layout.title, BRIGHT, TITLE);
         let pitch = layout.text.height() * 5 / 4;
         let fit = layout.reason.len() / pitch;
         for (n, line) in lines.iter().take(fit).enumerate() {
             let more = n + 1 == fit && lines.len() > fit;
-            let line = if more { printable(&format!("{line} ..."), columns(layout.text)) } else { line.clone() };
-            canvas.centred(layout.reason.start + n * pitch, layout.text, TEXT, &line);
+            let line = if more { printable(&format!("{line} ..."), columns) } else { line.clone() };
+            canvas.centred(layout.reason.start + n * pitch, &mut layout.text, TEXT, &line);
         }
         self.still = canvas;
     }

@@ -1,19 +1,20 @@
 use super::{
     CameraSource, Hub, Mailbox, SourceFrame, Taken,
     copy::{self, Passing},
+    overlay::Overlay,
 };
 use crate::{
     codec::{CodecError, Converter, H264Encoder, H264Settings, Picture},
     device::slate::Slate,
     media::{AccessUnit, EncoderChoice, FrameRate, H264Format, H264Profile, RawFrame, Size, TrackFormat, VideoCodec},
     rtp::Packetizer,
-    time::{MonoTime, WallTime},
+    time::{MonoTime, WallClock, WallTime},
 };
 use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
     time::Duration,
@@ -51,6 +52,7 @@ pub struct VideoEncoder {
     source: Arc<CameraSource>,
     mailbox: Arc<Mailbox<SourceFrame>>,
     bitrate: Arc<AtomicU32>,
+    overlay: Arc<AtomicBool>,
 }
 
 impl VideoEncoder {
@@ -60,18 +62,20 @@ impl VideoEncoder {
     /// The system gives no thread.
     pub fn start(hub: Arc<Hub>, source: Arc<CameraSource>, settings: VideoSettings) -> io::Result<Self> {
         let bitrate = Arc::new(AtomicU32::new(settings.bitrate));
+        let overlay = Arc::new(AtomicBool::new(settings.overlay));
         let (name, demand) = (format!("enc-{}", hub.name()), hub.demand().clone());
         if settings.codec == VideoCodec::Copy {
             let mailbox = source.subscribe(Mailbox::ordered(), demand, copy::thinned(source.wish(), &settings));
             let passing = Passing::new(hub, source.clone(), mailbox.clone(), settings);
             thread::Builder::new().name(name).spawn(move || passing.run())?;
-            return Ok(Self { source, mailbox, bitrate });
+            return Ok(Self { source, mailbox, bitrate, overlay });
         }
         let mailbox = source.subscribe(Mailbox::new(), demand, settings.fps);
         let encoding = Encoding {
             mailbox: mailbox.clone(),
             source: source.clone(),
             bitrate: bitrate.clone(),
+            overlay: overlay.clone(),
             track: hub.video().expect("an encoder is started for a stream with video"),
             size: settings.size,
             hub,
@@ -84,12 +88,17 @@ impl VideoEncoder {
             complaint: String::new(),
         };
         thread::Builder::new().name(name).spawn(move || encoding.run())?;
-        Ok(Self { source, mailbox, bitrate })
+        Ok(Self { source, mailbox, bitrate, overlay })
     }
 
     /// Changes the bitrate (bit/s) from the next picture on; a camera's own is set when it is opened.
     pub fn set_bitrate(&self, bitrate: u32) {
         self.bitrate.store(bitrate, Ordering::Relaxed);
+    }
+
+    /// Whether name and time are written into the picture, from the next one on.
+    pub fn set_overlay(&self, overlay: bool) {
+        self.overlay.store(overlay, Ordering::Relaxed);
     }
 }
 
@@ -106,6 +115,7 @@ struct Encoding {
     mailbox: Arc<Mailbox<SourceFrame>>,
     settings: VideoSettings,
     bitrate: Arc<AtomicU32>,
+    overlay: Arc<AtomicBool>,
     /// Fixed by the configuration or by the first picture; viewers never see it change.
     size: Option<Size>,
     packetizer: Option<Packetizer>,
@@ -122,6 +132,7 @@ struct Running {
     converter: Converter,
     /// Drawn when the source first falls silent: most never do, and it takes as much memory as a few pictures.
     slate: Option<Slate>,
+    overlay: Option<Overlay>,
     size: Size,
     fps: FrameRate,
     bitrate: u32,
@@ -180,13 +191,21 @@ impl Encoding {
         if frame.stamp <= self.last_stamp {
             return Ok(());
         }
-        let turned = self.source.wish().orientation.turned(frame.shown);
+        let source = self.source.clone();
+        let turned = source.wish().orientation.turned(frame.shown);
         let size = self.size.unwrap_or(Size::new(turned.width & !1, turned.height & !1));
         let keyframe = self.hub.take_keyframe_wish();
         let mut unit = std::mem::take(&mut self.unit);
-        let running = self.prepare(size, fps)?;
-        let picture = if slate { Picture::of(frame) } else { running.converter.convert(frame) };
-        let made = picture.and_then(|picture| running.encoder.encode(&picture, frame.stamp, keyframe, &mut unit));
+        let overlaid = self.overlay.load(Ordering::Relaxed);
+        let Running { encoder, converter, overlay, .. } = self.prepare(size, fps)?;
+        let picture = match if slate { Picture::of(frame) } else { converter.convert(frame) } {
+            Ok(picture) if overlaid && !slate => {
+                let overlay = overlay.get_or_insert_with(|| Overlay::new(size, &source.wish().name));
+                Ok(overlay.draw(&picture, WallClock::start().wall(frame.stamp)))
+            }
+            picture => picture,
+        };
+        let made = picture.and_then(|picture| encoder.encode(&picture, frame.stamp, keyframe, &mut unit));
         self.unit = unit;
         if keyframe && !matches!(made, Ok(true)) {
             // Still owed: the picture that was to be one is damaged or was skipped.
@@ -234,7 +253,7 @@ impl Encoding {
                 tracing::warn!(stream = self.hub.name(), "the camera gives only {fps} pictures a second");
             }
             self.size = Some(size);
-            self.running = Some(Running { encoder, converter, slate: None, size, fps, bitrate });
+            self.running = Some(Running { encoder, converter, slate: None, overlay: None, size, fps, bitrate });
             self.announce();
         }
         Ok(self.running.as_mut().expect("just made where it was missing"))

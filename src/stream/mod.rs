@@ -17,6 +17,7 @@ mod keyframe;
 mod mailbox;
 mod meter;
 mod microphone;
+mod overlay;
 mod pace;
 mod sound;
 mod sync;

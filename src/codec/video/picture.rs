@@ -34,7 +34,7 @@ impl<'a> Picture<'a> {
     }
 
     /// Width and height of each plane.
-    pub(super) fn plane_sizes(size: Size) -> [(usize, usize); 3] {
+    pub fn plane_sizes(size: Size) -> [(usize, usize); 3] {
         let (width, height) = (size.width as usize, size.height as usize);
         let chroma = (width.div_ceil(2), height.div_ceil(2));
         [(width, height), chroma, chroma]

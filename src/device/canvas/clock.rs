@@ -10,8 +10,17 @@ impl ClockText {
     /// Characters in `2026-01-31 23:59:59.999`.
     pub const COLUMNS: usize = 23;
 
+    /// Of these, the ones before the fraction.
+    pub const SECONDS: usize = 19;
+
     pub fn at(&mut self, wall: WallTime) -> &str {
         self.in_zone(wall, TimeZone::system())
+    }
+
+    /// To the second.
+    pub fn seconds(&mut self, wall: WallTime) -> &str {
+        let text = self.at(wall);
+        text.get(..Self::SECONDS).unwrap_or(text)
     }
 
     fn in_zone(&mut self, wall: WallTime, zone: TimeZone) -> &str {
@@ -46,6 +55,8 @@ mod tests {
         assert_eq!(clock.in_zone(wall, TimeZone::fixed(jiff::tz::offset(2))), "2026-02-01 01:59:59.987");
         for wall in [WallTime::from_nanos(0), WallTime::from_nanos(u64::MAX), WallTime::now()] {
             assert_eq!(clock.at(wall).chars().count(), ClockText::COLUMNS);
+            assert_eq!(clock.seconds(wall).chars().count(), ClockText::SECONDS);
+            assert!(clock.seconds(wall).bytes().last().is_some_and(|digit| digit.is_ascii_digit()));
         }
     }
 }

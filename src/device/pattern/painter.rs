@@ -66,7 +66,7 @@ impl Painter {
         let top = strip::height(size);
         // Even, so that no row of chroma belongs to bars and lower half both.
         let middle = (height / 2) & !1;
-        let letters = Letters::fit(ClockText::COLUMNS, width - width / 16, (middle - top) * 2 / 9);
+        let mut letters = Letters::fit(ClockText::COLUMNS, width - width / 16, (middle - top) * 2 / 9);
         let gap = letters.height() / 8;
         let line = middle - gap - letters.height()..middle - gap;
         let title = line.start - letters.height();
@@ -77,7 +77,8 @@ impl Painter {
 
         let mut still = Canvas::new(size, BLACK);
         draw_bars(&mut still, &bars);
-        still.centred(title, letters, LETTERING, &printable(name, letters.columns(width)));
+        let name = printable(name, letters.columns(width));
+        still.centred(title, &mut letters, LETTERING, &name);
         still.rows(lower.clone()).fill(GROUND);
         draw_ramp(&mut still, lower.start..track.start);
         draw_gratings(&mut still, track.end..lower.end);
@@ -95,7 +96,7 @@ impl Painter {
         let width = canvas.width();
         strip::draw(canvas, sequence, wall);
         canvas.rows(self.line.clone()).fill(BLACK);
-        canvas.centred(self.line.start, self.letters, LETTERING, self.clock.at(wall));
+        canvas.centred(self.line.start, &mut self.letters, LETTERING, self.clock.at(wall));
         let flash = marked(wall);
         if let Some(busy) = &self.busy {
             busy.fill::<48, 0, 1>(canvas.rows(self.bars.clone()), width, sequence);
