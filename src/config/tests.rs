@@ -303,6 +303,14 @@ fn errors_name_key_and_mend() {
             "stream.b.audio.from: no microphone is named \"front\"; expected \"desk\"",
         ),
         (
+            "[camera.b]\ndevice = 'usb-1'\nflip = 'vertical'\n[stream.b]\nvideo = { from = 'b', codec = 'copy' }",
+            "stream.b.video.codec: what is passed through cannot be turned or flipped; expected the camera's own",
+        ),
+        (
+            "[camera.b]\ndevice = 'usb-1'\n[stream.b]\nvideo = { from = 'b', codec = 'copy' }\noverlay = true",
+            "stream.b.video.codec: nothing can be drawn into what is passed through; expected overlay = false",
+        ),
+        (
             "[stream.b]\naudio = { from = 'desk', codec = 'opus' }",
             "stream.b.audio.codec: this codec carries one or two channels, the microphone has 4",
         ),

@@ -2,7 +2,7 @@
 //! supervises it opens it again.
 
 pub mod alsa;
-pub mod canvas;
+pub(crate) mod canvas;
 pub mod child;
 pub mod hotplug;
 pub mod list;

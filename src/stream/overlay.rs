@@ -146,7 +146,8 @@ mod tests {
 
     /// The columns and rows of luma that differ.
     fn changed(size: Size, before: &[u8], after: &[u8]) -> (Range<usize>, Range<usize>) {
-        let (mut columns, mut rows) = (usize::MAX..0, usize::MAX..0);
+        const NONE: Range<usize> = Range { start: usize::MAX, end: 0 };
+        let (mut columns, mut rows) = (NONE, NONE);
         for at in (0..before.len()).filter(|at| before[*at] != after[*at]) {
             let (x, y) = (at % size.width as usize, at / size.width as usize);
             columns = columns.start.min(x)..columns.end.max(x + 1);

@@ -121,7 +121,8 @@ mod tests {
     /// The columns and rows that a text touches, and how much of it all there is.
     fn drawn(text: &str) -> (Range<usize>, Range<usize>, u64) {
         let mut letters = Letters::fit(1, 100, 40);
-        let (mut columns, mut rows, mut sum) = (usize::MAX..0, usize::MAX..0, 0);
+        const NONE: Range<usize> = Range { start: usize::MAX, end: 0 };
+        let (mut columns, mut rows, mut sum) = (NONE, NONE, 0);
         letters.draw(100, 100, text, |x, y, coverage| {
             for (x, much) in (x..).zip(coverage).filter(|(_, much)| **much > 0) {
                 columns = columns.start.min(x)..columns.end.max(x + 1);
