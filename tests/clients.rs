@@ -3,6 +3,7 @@
 mod support;
 
 mod clients {
+    mod aac;
     mod access;
     mod copies;
     mod players;

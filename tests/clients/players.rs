@@ -28,6 +28,11 @@ fn server() -> Server {
     Server::start("anonymous = true", SCENE)
 }
 
+/// The same with AAC, which is the only sound that browsers and many recorders take.
+fn server_of_aac() -> Server {
+    Server::start("anonymous = true", &SCENE.replace("pcmu", "aac"))
+}
+
 #[test]
 fn ffmpeg_udp() {
     ffmpeg("udp");
@@ -49,6 +54,17 @@ fn ffmpeg(transport: &str) {
 }
 
 #[test]
+fn ffmpeg_aac() {
+    if support::missing(&["ffmpeg"]) {
+        return;
+    }
+    let server = server_of_aac();
+    let player = Player { times: Times::Stream, ..PLAYER };
+    player.ffmpeg(&["-rtsp_transport", "tcp"], &server.url("main")).check(EXPECTED);
+    server.stop();
+}
+
+#[test]
 fn gstreamer_udp() {
     gstreamer("udp");
 }
@@ -58,15 +74,27 @@ fn gstreamer_tcp() {
     gstreamer("tcp");
 }
 
+#[test]
+fn gstreamer_aac() {
+    if support::missing(&["gst-launch-1.0", "ffmpeg"]) {
+        return;
+    }
+    let decoded = "rtpmp4gdepay ! aacparse ! avdec_aac ! audioconvert ! audio/x-raw,format=S16LE";
+    gstreamer_with(&server_of_aac(), "udp", decoded);
+}
+
 fn gstreamer(transport: &str) {
     if support::missing(&["gst-launch-1.0", "ffmpeg"]) {
         return;
     }
-    let server = server();
+    gstreamer_with(&server(), transport, "rtppcmudepay ! mulawdec");
+}
+
+fn gstreamer_with(server: &Server, transport: &str, sound: &str) {
     let pipeline = format!(
         "rtspsrc name=s location={} protocols={transport} \
          s. ! rtph264depay ! h264parse ! avdec_h264 ! video/x-raw,format=I420 ! queue max-size-time=0 max-size-bytes=0 ! mux. \
-         s. ! rtppcmudepay ! mulawdec ! queue max-size-time=0 max-size-bytes=0 ! mux. \
+         s. ! {sound} ! queue max-size-time=0 max-size-bytes=0 ! mux. \
          matroskamux name=mux streamable=true ! fdsink",
         server.url("main")
     );
@@ -75,7 +103,6 @@ fn gstreamer(transport: &str) {
     // libav's words about hidden damage are at the level "info".
     command.env("GST_DEBUG", "2,libav:4").env("GST_DEBUG_NO_COLOR", "1");
     PLAYER.pipe(&mut command, |line| line.contains(" ERROR ") || tells_damage(line)).check(EXPECTED);
-    server.stop();
 }
 
 #[test]
@@ -88,7 +115,16 @@ fn mpv_tcp() {
     mpv("tcp");
 }
 
+#[test]
+fn mpv_aac() {
+    mpv_with(server_of_aac, "udp");
+}
+
 fn mpv(transport: &str) {
+    mpv_with(server, transport);
+}
+
+fn mpv_with(server: fn() -> Server, transport: &str) {
     if support::missing(&["mpv", "ffmpeg"]) {
         return;
     }
@@ -111,7 +147,16 @@ fn vlc_tcp() {
     vlc(&["--rtsp-tcp"]);
 }
 
+#[test]
+fn vlc_aac() {
+    vlc_with(server_of_aac, &[]);
+}
+
 fn vlc(options: &[&str]) {
+    vlc_with(server, options);
+}
+
+fn vlc_with(server: fn() -> Server, options: &[&str]) {
     if support::missing(&["ffmpeg"]) || sid_clients_missing() {
         return;
     }
