@@ -164,9 +164,17 @@ fn with_controls(device: &str) -> Result<(), DeviceError> {
 /// # Errors
 /// Any [`DeviceError`] but `Stalled`.
 pub fn open_microphone(wish: &MicrophoneWish) -> Result<Box<dyn Microphone>, DeviceError> {
-    match wish.device.as_str() {
-        TEST => Ok(Box::new(tone::TestTone::open(wish))),
-        _ => Ok(Box::new(alsa::open(wish)?)),
+    let microphone: Box<dyn Microphone> = match wish.device.as_str() {
+        TEST => Box::new(tone::TestTone::open(wish)),
+        _ => Box::new(alsa::open(wish)?),
+    };
+    let has = microphone.mode().channels;
+    match wish.map.iter().find(|channel| **channel > has) {
+        None => Ok(microphone),
+        Some(channel) => Err(DeviceError::Unusable {
+            device: wish.device.clone(),
+            reason: format!("`map` names channel {channel}, and it gives {has}"),
+        }),
     }
 }
 

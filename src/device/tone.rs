@@ -167,6 +167,17 @@ mod tests {
     }
 
     #[test]
+    fn a_map_beyond_its_channels_is_refused() {
+        let open = |map: &[u16]| {
+            let wish = MicrophoneWish { map: map.to_vec(), ..wish(48_000, 1, Tone::Beep) };
+            crate::device::open_microphone(&wish).map(|microphone| microphone.mode().channels)
+        };
+        assert_eq!(open(&[2]).unwrap(), 2, "opened with as many channels as the map needs");
+        let error = open(&[3]).unwrap_err().to_string();
+        assert_eq!(error, "test cannot be used: `map` names channel 3, and it gives 2");
+    }
+
+    #[test]
     fn a_block_that_takes_longer_than_patience_is_a_stall() {
         let mut microphone = TestTone::open(&wish(8000, 1, Tone::Beep));
         assert!(matches!(microphone.next(Duration::ZERO), Err(DeviceError::Stalled { .. })));

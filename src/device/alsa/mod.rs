@@ -85,10 +85,6 @@ pub fn open(wish: &MicrophoneWish) -> Result<AlsaMicrophone, DeviceError> {
         device: device.clone(),
         reason: format!("it cannot be set up: {error}"),
     })?;
-    if wish.map.iter().any(|channel| *channel > setup.channels) {
-        let reason = format!("it has {} channels, and `map` names channel {}", setup.channels, wish.device_channels());
-        return Err(DeviceError::Unusable { device, reason });
-    }
     tracing::info!(device, ?setup, "microphone opened");
     let block = (setup.rate / BLOCKS).max(1) as usize;
     Ok(AlsaMicrophone {
