@@ -13,4 +13,4 @@ client_packages=(ffmpeg mpv gstreamer1.0-tools gstreamer1.0-plugins-base gstream
     gstreamer1.0-plugins-bad gstreamer1.0-libav mmdebstrap)
 
 # The emulated machine with virtual cameras and sound cards.
-guest_packages=(qemu-system-x86 binutils kmod xz-utils zstd python3 ffmpeg gcc libc6-dev)
+guest_packages=(qemu-system-x86 binutils kmod xz-utils zstd python3 ffmpeg gcc libc6-dev make libelf1)

@@ -138,6 +138,11 @@ impl Serving {
 }
 
 impl Running {
+    /// What encodes now.
+    pub fn encoder(&self) -> Option<String> {
+        self.encoder.as_ref()?.kind()
+    }
+
     /// Takes over what can change under viewers.
     fn adjust(&mut self, plan: StreamPlan) {
         if let (Some(encoder), Some(video)) = (&self.encoder, &plan.video) {

@@ -72,6 +72,7 @@ fn stream(running: &Running, serving: &Serving, viewers: &[net::ViewerStatus], n
         fps: rates.filter(|_| video.is_some()).map(|rates| (rates.per_second * 100.0).round() / 100.0),
         bitrate: rates.map(|rates| rates.bitrate as u64),
         keyframes: video.map(|_| running.hub.keyframes()),
+        encoder: running.encoder(),
         viewers: viewers.iter().filter(|viewer| viewer.hub == running.hub.id()).map(viewer).collect(),
     }
 }

@@ -47,11 +47,12 @@ fn readable(status: &status::Status) -> String {
             or_dash(stream.fps.map(|fps| format!("{fps:.1}"))),
             or_dash(stream.bitrate.map(show_bitrate)),
             or_dash(stream.keyframes),
+            or_dash(stream.encoder.as_ref()),
             stream.viewers.len().to_string(),
             stream.reason.clone().unwrap_or_default(),
         ]
     });
-    let headings = ["STREAM", "STATE", "SIZE", "FPS", "BITRATE", "KEY FRAMES", "VIEWERS", "REASON"];
+    let headings = ["STREAM", "STATE", "SIZE", "FPS", "BITRATE", "KEY FRAMES", "ENCODER", "VIEWERS", "REASON"];
     text += &table(headings, &streams.collect::<Vec<_>>());
     let viewers = status.streams.iter().flat_map(|stream| stream.viewers.iter().map(move |v| (stream, v)));
     let viewers = viewers.map(|(stream, viewer)| {
@@ -159,6 +160,7 @@ mod tests {
                     fps: Some(29.97),
                     bitrate: Some(1_950_000),
                     keyframes: Some(70),
+                    encoder: Some("m2m bcm2835-codec-encode".into()),
                     viewers: vec![ViewerStatus {
                         address: "192.168.1.7:5000".into(),
                         transport: "udp".into(),
@@ -180,6 +182,7 @@ mod tests {
                     fps: None,
                     bitrate: None,
                     keyframes: Some(0),
+                    encoder: None,
                     viewers: vec![],
                 },
             ],
@@ -213,9 +216,9 @@ mod tests {
             "\
 eyrie 0.1.0, up 3h 2m, the clock is synchronised
 
-STREAM  STATE  SIZE      FPS   BITRATE  KEY FRAMES  VIEWERS  REASON
-main    live   1280x720  30.0  1.9M     70          1        the camera's H.264 is interlaced
-sub     idle   -         -     -        0           0
+STREAM  STATE  SIZE      FPS   BITRATE  KEY FRAMES  ENCODER                   VIEWERS  REASON
+main    live   1280x720  30.0  1.9M     70          m2m bcm2835-codec-encode  1        the camera's H.264 is interlaced
+sub     idle   -         -     -        0           -                         0
 
 VIEWER            STREAM  TRANSPORT  USER  TIME   SENT     DROPPED  LOST  JITTER  ROUND TRIP
 192.168.1.7:5000  main    udp        nvr   1m 1s  15.0 MB  0        2     0.2 ms  -

@@ -1,9 +1,9 @@
-//! Pixels and samples to bitstreams: pixel conversion, openh264, JPEG, audio codecs.
+//! Pixels and samples to bitstreams: pixel conversion, openh264, the board's own encoder, JPEG, audio codecs.
 
 pub mod audio;
 mod video;
 
-pub use video::{Converter, H264Encoder, H264Settings, JpegEncoder, Picture};
+pub use video::{Converter, H264Encoder, H264Settings, JpegEncoder, MakePicture, Picture, VideoEncoder, m2m};
 
 use std::fmt;
 

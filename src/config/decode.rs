@@ -283,7 +283,8 @@ fn video(
     const CODECS: &[(&str, VideoCodec)] = &[("h264", VideoCodec::H264), ("copy", VideoCodec::Copy)];
     const PROFILES: &[(&str, H264Profile)] =
         &[("baseline", H264Profile::Baseline), ("main", H264Profile::Main), ("high", H264Profile::High)];
-    const ENCODERS: &[(&str, EncoderChoice)] = &[("auto", EncoderChoice::Auto), ("openh264", EncoderChoice::OpenH264)];
+    const ENCODERS: &[(&str, EncoderChoice)] =
+        &[("auto", EncoderChoice::Auto), ("openh264", EncoderChoice::OpenH264), ("m2m", EncoderChoice::M2m)];
     let names: Vec<_> = cameras.iter().map(|camera| camera.name.as_str()).collect();
     let default = VideoConfig::new(from(&mut s, "camera", &names).unwrap_or_default());
     let video = VideoConfig {
@@ -294,7 +295,7 @@ fn video(
         gop: s.or("gop", forms::duration(SECOND / 10..=60 * SECOND), default.gop),
         profile: s.or("profile", forms::choice(PROFILES, &[]), default.profile),
         slices: s.or("slices", slices(), default.slices),
-        encoder: s.or("encoder", forms::choice(ENCODERS, &["m2m"]), default.encoder),
+        encoder: s.or("encoder", forms::choice(ENCODERS, &[]), default.encoder),
         frame_skip: s.or("frame_skip", forms::boolean(), default.frame_skip),
         adapt: s.not_yet("adapt", forms::boolean(), default.adapt, "false"),
         bitrate_min: s.or("bitrate_min", forms::bitrate(), default.bitrate_min),

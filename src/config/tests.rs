@@ -103,7 +103,7 @@ channels = 2
 tone = "continuous"
 
 [stream.z]
-video = { from = "b", size = "320x240", fps = 12.5, bitrate = 64000, gop = "1s", profile = "high", slices = 2, encoder = "openh264", frame_skip = true, bitrate_min = "50k", bitrate_max = "1M" }
+video = { from = "b", size = "320x240", fps = 12.5, bitrate = 64000, gop = "1s", profile = "high", slices = 2, encoder = "m2m", frame_skip = true, bitrate_min = "50k", bitrate_max = "1M" }
 aliases = ["/Streaming/Channels/101"]
 start = "fresh"
 on_demand = true
@@ -162,7 +162,7 @@ sha256 = "00000000000000000000000000000000000000000000000000000000000000ff"
         gop: Duration::from_secs(1),
         profile: H264Profile::High,
         slices: Some(2),
-        encoder: EncoderChoice::OpenH264,
+        encoder: EncoderChoice::M2m,
         frame_skip: true,
         bitrate_min: 50_000,
         bitrate_max: 1_000_000,
@@ -368,7 +368,6 @@ fn what_comes_later_takes_its_default_only() {
         ("stream.main", "dscp", "0", "46"),
         ("stream.main", "allow", "[]", "['10.0.0.1']"),
         ("stream.main", "deny", "[]", "['10.0.0.1']"),
-        ("stream.main.video", "encoder", "'auto'", "'m2m'"),
         ("stream.main.video", "adapt", "false", "true"),
     ];
     let config = |section: &str, key: &str, value: &str| {

@@ -59,6 +59,8 @@ pub struct StreamStatus {
     pub bitrate: Option<u64>,
     /// Since the start.
     pub keyframes: Option<u64>,
+    /// What encodes now: `openh264`, or `m2m` and the name of the board's encoder.
+    pub encoder: Option<String>,
     pub viewers: Vec<ViewerStatus>,
 }
 
@@ -145,6 +147,7 @@ mod tests {
             fps: None,
             bitrate: Some(2_000_000),
             keyframes: None,
+            encoder: None,
             viewers: vec![ViewerStatus {
                 address: "192.168.1.7:50000".into(),
                 transport: "udp".into(),
@@ -169,7 +172,7 @@ mod tests {
         let json = serde_json::to_string(&status).unwrap();
         assert_eq!(
             json,
-            r#"{"version":"0.1.0","uptime_s":3,"clock":"unsynced","streams":[{"name":"main","state":"no-signal","reason":null,"width":null,"height":null,"fps":null,"bitrate":2000000,"keyframes":null,"viewers":[{"address":"192.168.1.7:50000","transport":"udp","user":null,"seconds":3,"bytes":10,"dropped":0,"lost":null,"jitter_ms":null,"rtt_ms":null}]}],"cameras":[],"microphones":[],"network":{"connections":0,"stalled_viewers":0,"stray_datagrams":0}}"#
+            r#"{"version":"0.1.0","uptime_s":3,"clock":"unsynced","streams":[{"name":"main","state":"no-signal","reason":null,"width":null,"height":null,"fps":null,"bitrate":2000000,"keyframes":null,"encoder":null,"viewers":[{"address":"192.168.1.7:50000","transport":"udp","user":null,"seconds":3,"bytes":10,"dropped":0,"lost":null,"jitter_ms":null,"rtt_ms":null}]}],"cameras":[],"microphones":[],"network":{"connections":0,"stalled_viewers":0,"stray_datagrams":0}}"#
         );
         assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
         assert_eq!(serde_json::to_value(State::NoSignal).unwrap(), State::NoSignal.as_str());

@@ -2,6 +2,7 @@
 
 mod access_unit;
 mod choices;
+pub mod fourcc;
 mod frame;
 pub mod h264;
 pub mod jpeg;

@@ -2,9 +2,10 @@ use super::{
     CameraSource, Hub, Mailbox, SourceFrame, Taken,
     copy::{self, Passing},
     overlay::Overlay,
+    sync::lock,
 };
 use crate::{
-    codec::{CodecError, Converter, H264Encoder, H264Settings, Picture},
+    codec::{self, CodecError, Converter, H264Settings, MakePicture, Picture},
     device::slate::Slate,
     media::{AccessUnit, EncoderChoice, FrameRate, H264Format, H264Profile, RawFrame, Size, TrackFormat, VideoCodec},
     rtp::Packetizer,
@@ -13,7 +14,7 @@ use crate::{
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
@@ -53,6 +54,8 @@ pub struct VideoEncoder {
     mailbox: Arc<Mailbox<SourceFrame>>,
     bitrate: Arc<AtomicU32>,
     overlay: Arc<AtomicBool>,
+    /// The encoder that runs.
+    kind: Arc<Mutex<Option<String>>>,
 }
 
 impl VideoEncoder {
@@ -63,15 +66,17 @@ impl VideoEncoder {
     pub fn start(hub: Arc<Hub>, source: Arc<CameraSource>, settings: VideoSettings) -> io::Result<Self> {
         let bitrate = Arc::new(AtomicU32::new(settings.bitrate));
         let overlay = Arc::new(AtomicBool::new(settings.overlay));
+        let kind = Arc::default();
         let (name, demand) = (format!("enc-{}", hub.name()), hub.demand().clone());
         if settings.codec == VideoCodec::Copy {
             let mailbox = source.subscribe(Mailbox::ordered(), demand, copy::thinned(source.wish(), &settings));
             let passing = Passing::new(hub, source.clone(), mailbox.clone(), settings);
             thread::Builder::new().name(name).spawn(move || passing.run())?;
-            return Ok(Self { source, mailbox, bitrate, overlay });
+            return Ok(Self { source, mailbox, bitrate, overlay, kind });
         }
         let mailbox = source.subscribe(Mailbox::new(), demand, settings.fps);
         let encoding = Encoding {
+            kind: Arc::clone(&kind),
             mailbox: mailbox.clone(),
             source: source.clone(),
             bitrate: bitrate.clone(),
@@ -88,7 +93,7 @@ impl VideoEncoder {
             complaint: String::new(),
         };
         thread::Builder::new().name(name).spawn(move || encoding.run())?;
-        Ok(Self { source, mailbox, bitrate, overlay })
+        Ok(Self { source, mailbox, bitrate, overlay, kind })
     }
 
     /// Changes the bitrate (bit/s) from the next picture on; a camera's own is set when it is opened.
@@ -99,6 +104,11 @@ impl VideoEncoder {
     /// Whether name and time are written into the picture, from the next one on.
     pub fn set_overlay(&self, overlay: bool) {
         self.overlay.store(overlay, Ordering::Relaxed);
+    }
+
+    /// What encodes: `openh264`, or `m2m` and the name of the board's encoder; None while nothing does.
+    pub fn kind(&self) -> Option<String> {
+        lock(&self.kind).clone()
     }
 }
 
@@ -116,6 +126,7 @@ struct Encoding {
     settings: VideoSettings,
     bitrate: Arc<AtomicU32>,
     overlay: Arc<AtomicBool>,
+    kind: Arc<Mutex<Option<String>>>,
     /// Fixed by the configuration or by the first picture; viewers never see it change.
     size: Option<Size>,
     packetizer: Option<Packetizer>,
@@ -128,7 +139,7 @@ struct Encoding {
 
 /// The encoder while somebody watches.
 struct Running {
-    encoder: H264Encoder,
+    encoder: codec::VideoEncoder,
     converter: Converter,
     /// Drawn when the source first falls silent: most never do, and it takes as much memory as a few pictures.
     slate: Option<Slate>,
@@ -136,6 +147,28 @@ struct Running {
     size: Size,
     fps: FrameRate,
     bitrate: u32,
+}
+
+/// Makes the stream's picture of one frame.
+struct Maker<'a> {
+    converter: &'a mut Converter,
+    overlay: Option<&'a mut Overlay>,
+    /// It is one already, in the stream's size and upright.
+    slate: bool,
+}
+
+impl MakePicture for Maker<'_> {
+    fn keeps(&self, frame: &RawFrame) -> bool {
+        self.slate || self.overlay.is_none() && self.converter.keeps(frame)
+    }
+
+    fn make<'a>(&'a mut self, frame: &'a RawFrame) -> Result<Picture<'a>, CodecError> {
+        let picture = if self.slate { Picture::of(frame) } else { self.converter.convert(frame) }?;
+        Ok(match &mut self.overlay {
+            Some(overlay) => overlay.draw(&picture, WallClock::start().wall(frame.stamp)),
+            None => picture,
+        })
+    }
 }
 
 impl Encoding {
@@ -147,9 +180,12 @@ impl Encoding {
                     let done = self.encode(&frame, fps, false);
                     self.report(done);
                 }
-                Taken::Nothing if !self.hub.demand().wanted(MonoTime::now()) => self.running = None,
+                Taken::Nothing if !self.hub.demand().wanted(MonoTime::now()) => {
+                    self.running = None;
+                    *lock(&self.kind) = None;
+                }
                 Taken::Nothing => {
-                    let done = self.encode_slate(MonoTime::now());
+                    let done = self.publish_ready().and_then(|()| self.encode_slate(MonoTime::now()));
                     self.report(done);
                 }
             }
@@ -182,12 +218,12 @@ impl Encoding {
         let fps = self.running.as_ref().map_or(fps, |running| running.fps);
         let running = self.prepare(size, fps)?;
         let slate = running.slate.get_or_insert_with(|| Slate::new(size, &wish.name));
-        let frame = slate.draw(&reason, WallTime::now(), now, sequence);
+        let frame = Arc::new(slate.draw(&reason, WallTime::now(), now, sequence));
         self.encode(&frame, fps, true)
     }
 
-    /// Encodes, packetizes and publishes one picture, a slate as it is.
-    fn encode(&mut self, frame: &RawFrame, fps: FrameRate, slate: bool) -> Result<(), CodecError> {
+    /// Encodes one picture, a slate as it is, and packetizes and publishes what is ready by then.
+    fn encode(&mut self, frame: &Arc<RawFrame>, fps: FrameRate, slate: bool) -> Result<(), CodecError> {
         if frame.stamp <= self.last_stamp {
             return Ok(());
         }
@@ -195,29 +231,48 @@ impl Encoding {
         let turned = source.wish().orientation.turned(frame.shown);
         let size = self.size.unwrap_or(Size::new(turned.width & !1, turned.height & !1));
         let keyframe = self.hub.take_keyframe_wish();
-        let mut unit = std::mem::take(&mut self.unit);
         let overlaid = self.overlay.load(Ordering::Relaxed);
         let Running { encoder, converter, overlay, .. } = self.prepare(size, fps)?;
-        let picture = match if slate { Picture::of(frame) } else { converter.convert(frame) } {
-            Ok(picture) if overlaid && !slate => {
-                let overlay = overlay.get_or_insert_with(|| Overlay::new(size, &source.wish().name));
-                Ok(overlay.draw(&picture, WallClock::start().wall(frame.stamp)))
-            }
-            picture => picture,
+        let overlay = match slate || !overlaid {
+            true => None,
+            false => Some(&mut *overlay.get_or_insert_with(|| Overlay::new(size, &source.wish().name))),
         };
-        let made = picture.and_then(|picture| encoder.encode(&picture, frame.stamp, keyframe, &mut unit));
+        let submitted = encoder.submit(frame, &mut Maker { converter, overlay, slate }, keyframe);
+        self.last_stamp = frame.stamp;
+        // What went in before may come out all the same.
+        submitted.and(self.publish_ready())
+    }
+
+    /// Packetizes and publishes what the encoder has ready.
+    fn publish_ready(&mut self) -> Result<(), CodecError> {
+        let mut unit = std::mem::take(&mut self.unit);
+        while let Some(running) = &mut self.running
+            && running.encoder.next(&mut unit)?
+        {
+            if unit.key {
+                // Its parameter sets may be others than before.
+                self.announce();
+            }
+            // Made for the first key frame, before which nothing can be shown.
+            let Some(packetizer) = &mut self.packetizer else { continue };
+            let batch = Arc::new(packetizer.packetize(&unit));
+            self.hub.publish(self.track, batch, unit.data.len(), MonoTime::now());
+        }
         self.unit = unit;
-        if keyframe && !matches!(made, Ok(true)) {
-            // Still owed: the picture that was to be one is damaged or was skipped.
-            self.hub.owe_keyframe();
-        }
-        if made? {
-            self.last_stamp = frame.stamp;
-            let packetizer = self.packetizer.as_mut().expect("made by `prepare`");
-            let batch = Arc::new(packetizer.packetize(&self.unit));
-            self.hub.publish(self.track, batch, self.unit.data.len(), MonoTime::now());
-        }
+        self.note_fall_back();
         Ok(())
+    }
+
+    /// One line when the board's encoder is not used though it was to be. One that failed is not tried again.
+    fn note_fall_back(&mut self) {
+        if let Some(running) = &self.running
+            && let Some(why) = running.encoder.fallen_back()
+            && self.settings.encoder != EncoderChoice::OpenH264
+        {
+            tracing::warn!(stream = self.hub.name(), "openh264 encodes in place of the board's encoder: {why}");
+            self.settings.encoder = EncoderChoice::OpenH264;
+            *lock(&self.kind) = Some(running.encoder.name());
+        }
     }
 
     /// An encoder for pictures of that size and rate: the running one where it fits, else a new one.
@@ -233,7 +288,7 @@ impl Encoding {
         let fits = |running: &Running| running.size == size && running.fps == fps && running.bitrate == bitrate;
         if !self.running.as_ref().is_some_and(fits) {
             self.running = None;
-            let encoder = H264Encoder::new(&H264Settings {
+            let settings = H264Settings {
                 size,
                 fps,
                 bitrate,
@@ -242,19 +297,22 @@ impl Encoding {
                 profile: self.settings.profile,
                 slices: self.settings.slices,
                 frame_skip: self.settings.frame_skip,
-            })?;
+            };
+            let encoder = codec::VideoEncoder::new(&settings, self.settings.encoder)?;
             let converter = Converter::new(size, self.source.wish().orientation);
             tracing::info!(
                 stream = self.hub.name(),
-                "encodes {size} at {fps} fps, {bitrate} bit/s, {} slices",
-                encoder.slices()
+                "encodes {size} at {fps} fps, {bitrate} bit/s, with {}{}",
+                encoder.name(),
+                encoder.slices().map_or(String::new(), |slices| format!(" in {slices} slices"))
             );
             if self.settings.fps.is_some_and(|wanted| wanted > fps) {
                 tracing::warn!(stream = self.hub.name(), "the camera gives only {fps} pictures a second");
             }
             self.size = Some(size);
+            *lock(&self.kind) = Some(encoder.name());
             self.running = Some(Running { encoder, converter, slate: None, overlay: None, size, fps, bitrate });
-            self.announce();
+            self.note_fall_back();
         }
         Ok(self.running.as_mut().expect("just made where it was missing"))
     }
@@ -262,11 +320,12 @@ impl Encoding {
     /// Tells the hub what the track is now.
     fn announce(&mut self) {
         let Some(running) = &self.running else { return };
+        let Some(parameter_sets) = running.encoder.parameter_sets().cloned() else { return };
         let format = TrackFormat::H264(H264Format {
             size: running.size,
             fps: running.fps,
             bitrate: running.bitrate,
-            parameter_sets: running.encoder.parameter_sets().clone(),
+            parameter_sets,
         });
         let track = &self.hub.tracks()[self.track];
         if self.packetizer.is_none() {

@@ -167,11 +167,6 @@ impl Hub {
         self.keyframe_wanted.swap(false, Ordering::Acquire)
     }
 
-    /// The picture that was to be a key frame came to nothing: the next one is to be it.
-    pub fn owe_keyframe(&self) {
-        self.keyframe_wanted.store(true, Ordering::Release);
-    }
-
     /// Whether asking for a key frame is of any use; true until told otherwise.
     pub fn set_takes_requests(&self, takes: bool) {
         self.takes_requests.store(takes, Ordering::Relaxed);

@@ -44,6 +44,27 @@ fn config(listen: &str, udp: &str, socket: &str) -> String {
 }
 
 #[test]
+fn the_encoder_that_runs_is_told_and_a_board_without_one_says_so_once() {
+    let main = |encoder| {
+        format!("[stream.{encoder}]\nvideo = {{ from = \"cam\", bitrate = \"300k\", encoder = \"{encoder}\" }}\n")
+    };
+    let sub = "[stream.sub]\nvideo = { from = \"cam\" }\non_demand = true";
+    let rest = format!("{CAMERA}{}{}{}{sub}", main("auto"), main("openh264"), main("m2m"));
+    let server = Server::start("anonymous = true", &rest);
+    assert_eq!(stream(&server, "openh264")["encoder"], "openh264");
+    assert_eq!(stream(&server, "sub")["encoder"], serde_json::Value::Null, "nobody watches");
+    let board = eyrie::codec::m2m::encoders(u32::from_le_bytes(*b"H264")).next().map(|node| node.name);
+    let expected = board.as_ref().map_or("openh264".to_owned(), |name| format!("m2m {name}"));
+    assert_eq!(stream(&server, "m2m")["encoder"], expected);
+    let log = server.log();
+    assert!(log.lines().any(|line| line.contains("stream=\"openh264\"") && line.contains("with openh264 in")), "{log}");
+    let notes: Vec<_> = log.lines().filter(|line| line.contains("in place of the board's encoder")).collect();
+    assert_eq!(notes.len(), usize::from(board.is_none()), "{notes:?}");
+    assert!(notes.iter().all(|note| note.contains("stream=\"m2m\"")), "{notes:?}");
+    server.stop();
+}
+
+#[test]
 fn urls_then_ready() {
     let sub = "[stream.sub]\nvideo = { from = \"cam\", fps = 10, bitrate = \"100k\" }\non_demand = true";
     let server = Server::start("", &format!("{CAMERA}{MAIN}{sub}"));

@@ -32,6 +32,28 @@ pub struct Converter {
     copied: u64,
 }
 
+/// Makes a stream's picture of a camera's frame.
+pub trait MakePicture {
+    /// Whether the frame is the picture already, but for its format.
+    fn keeps(&self, frame: &RawFrame) -> bool;
+
+    /// The picture as I420.
+    ///
+    /// # Errors
+    /// As of [`Converter::convert`].
+    fn make<'a>(&'a mut self, frame: &'a RawFrame) -> Result<Picture<'a>, CodecError>;
+}
+
+impl MakePicture for Converter {
+    fn keeps(&self, frame: &RawFrame) -> bool {
+        (frame.size, frame.shown) == (self.target, self.target) && self.turn.is_none()
+    }
+
+    fn make<'a>(&'a mut self, frame: &'a RawFrame) -> Result<Picture<'a>, CodecError> {
+        self.convert(frame)
+    }
+}
+
 impl Converter {
     /// For pictures that shall have the size `target`, even in both directions, once they are turned.
     pub fn new(target: Size, orientation: Orientation) -> Self {

@@ -42,7 +42,7 @@ impl H264Settings {
     /// The greatest picture that level 5.1 allows, in macroblocks.
     const MAX_MACROBLOCKS: u32 = 36_864;
 
-    fn check(&self) -> Result<(), CodecError> {
+    pub(super) fn check(&self) -> Result<(), CodecError> {
         let Size { width, height } = self.size;
         let refuse = |why: &str| Err(CodecError(format!("H.264 cannot be encoded at {}: {why}", self.size)));
         if width < 16 || height < 16 {
@@ -60,7 +60,7 @@ impl H264Settings {
         Ok(())
     }
 
-    fn ceiling(&self) -> u32 {
+    pub(super) fn ceiling(&self) -> u32 {
         self.bitrate_ceiling.max(self.bitrate)
     }
 
@@ -75,7 +75,7 @@ impl H264Settings {
     }
 
     /// The intra period in frames.
-    fn gop_frames(&self) -> u32 {
+    pub(super) fn gop_frames(&self) -> u32 {
         ((self.gop.as_secs_f64() * self.fps.as_f64()).round() as u32).max(1)
     }
 

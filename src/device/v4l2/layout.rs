@@ -1,9 +1,8 @@
 //! How a driver lays its pictures into buffers: planes in one piece of memory or in several, strides and padding, and
 //! the fields of an interlaced picture, of which one is shown ("bob"): both at once would tear what moves.
 
-use super::fourcc;
 use crate::{
-    media::{PixelFormat, Plane, PlaneShape, RawFrame, Size},
+    media::{PixelFormat, Plane, PlaneShape, RawFrame, Size, fourcc},
     v4l2::{
         MOST_PLANES, PictureFormat, Used, v4l2_field_V4L2_FIELD_ALTERNATE as ALTERNATE,
         v4l2_field_V4L2_FIELD_ANY as ANY, v4l2_field_V4L2_FIELD_BOTTOM as BOTTOM,

@@ -3,7 +3,6 @@
 mod camera;
 mod coder;
 mod controls;
-mod fourcc;
 mod holders;
 mod layout;
 mod modes;

@@ -1,8 +1,9 @@
 //! Which video nodes there are, which of them are cameras, and which one a name means.
 
-use super::{fourcc, sensors};
+use super::sensors;
 use crate::{
     device::DeviceError,
+    media::fourcc,
     v4l2::{self as sys, BufferType, Descriptor},
 };
 use nix::errno::Errno;

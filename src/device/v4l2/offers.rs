@@ -1,12 +1,11 @@
 //! Asks a camera what it offers: formats, sizes, rates. Drivers that know only some of these questions are no error.
 
 use super::{
-    fourcc,
     modes::{self, Offer, Rates},
     node,
 };
 use crate::{
-    media::{FrameRate, Size},
+    media::{FrameRate, Size, fourcc},
     v4l2::{self as sys, BufferType, Descriptor, EnumeratedSize, PictureFormat},
 };
 

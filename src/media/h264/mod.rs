@@ -7,7 +7,7 @@ mod slice;
 mod splitter;
 
 pub use assembler::{Assembler, Found, Picture};
-pub use level::name as level_name;
+pub use level::{name as level_name, per_second as macroblocks_per_second, to_encode as level_to_encode};
 pub use splitter::{Begun, Splitter};
 
 use super::FrameRate;

@@ -10,6 +10,9 @@ use v4l::{
     },
 };
 
+/// The crate's bindings lack it.
+const VIDIOC_S_SELECTION: _IOC_TYPE = nix::request_code_readwrite!(b'V', 95, size_of::<v4l2_selection>()) as _IOC_TYPE;
+
 /// A format of a queue, of one memory plane or several alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PictureFormat {
@@ -151,6 +154,16 @@ impl Descriptor {
 
     fn negotiate(&self, request: _IOC_TYPE, of: BufferType, wish: &PictureFormat) -> Result<PictureFormat, Errno> {
         Ok(PictureFormat::from_kernel(of, &self.ask(request, wish.to_kernel(of))?))
+    }
+
+    /// Has an encoder code only the upper left part of that size of its pictures; the size that it took.
+    pub fn set_crop(&self, (width, height): (u32, u32)) -> Result<(u32, u32), Errno> {
+        let r = v4l2_rect { left: 0, top: 0, width, height };
+        // The single-planar type stands for both (the kernel's "VIDIOC_G_SELECTION, VIDIOC_S_SELECTION").
+        let type_ = BufferType::Output.code();
+        let wish = v4l2_selection { type_, target: V4L2_SEL_TGT_CROP, r, ..v4l2_selection::zeroed() };
+        let taken = self.ask(VIDIOC_S_SELECTION, wish)?.r;
+        Ok((taken.width, taken.height))
     }
 
     /// Asks for that time per picture in seconds; the one that the driver took, None where it knows no rate.

@@ -1,6 +1,6 @@
-//! V4L2's codes of picture formats (`linux/videodev2.h`): which of them Eyrie reads, and how a config calls them.
+//! V4L2's codes of picture formats (`linux/videodev2.h`): which of them Eyrie reads, and what they say.
 
-use crate::media::PixelFormat;
+use super::PixelFormat;
 
 /// What a code says of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
