@@ -2,17 +2,28 @@
 
 use std::process::Command;
 
-use crate::support::{self, Expected, Player, Server, Times, camera_program, player::tells_damage};
+use crate::support::{self, Player, Server, Times, camera_program, judge::Recording, player::tells_damage};
 
-/// The program may leave pictures out on a loaded machine, so they are not counted.
-const EXPECTED: Expected = Expected { fps: 30.0, step: 1, seconds: 5.0, sound: false };
-const PLAYER: Player = Player { width: 640, height: 360, pictures: 151, sound: false, times: Times::None };
+/// Small: JPEGs of a larger size overrun the receive buffer of a player that a loaded machine lets wait.
+const PLAYER: Player = Player { width: 320, height: 240, pictures: 151, sound: false, times: Times::None };
 
 fn server(format: &str) -> Server {
     let device = camera_program(format);
-    let camera = format!("[camera.cam]\ndevice = {device:?}\nsize = \"640x360\"\nfps = 30");
+    let camera = format!("[camera.cam]\ndevice = {device:?}\nsize = \"320x240\"\nfps = 30");
     let video = "video = { from = \"cam\", codec = \"copy\", bitrate = \"1M\" }";
     Server::start("anonymous = true", &format!("{camera}\n[stream.main]\n{video}"))
+}
+
+/// Every picture is whole and of its turn. They are not counted: on a loaded machine the program leaves some out.
+fn check(recording: &Recording) {
+    assert!(recording.complaints.is_empty(), "{:#?}", recording.complaints);
+    assert!(recording.pictures.len() >= 150, "{} pictures", recording.pictures.len());
+    let strips: Vec<_> =
+        recording.pictures.iter().map(|picture| picture.strip.filter(|_| picture.half_is_right)).collect();
+    let damaged: Vec<_> = (0..strips.len()).filter(|n| strips[*n].is_none()).collect();
+    assert!(damaged.is_empty(), "damaged: {damaged:?}");
+    let counters: Vec<u16> = strips.into_iter().flatten().map(|strip| strip.counter).collect();
+    assert!(counters.windows(2).all(|pair| (1..60).contains(&pair[1].wrapping_sub(pair[0]))), "{counters:?}");
 }
 
 #[test]
@@ -31,7 +42,7 @@ fn ffmpeg(format: &str) {
     }
     let server = server(format);
     for transport in ["udp", "tcp"] {
-        PLAYER.ffmpeg(&["-rtsp_transport", transport], &server.url("main")).check(EXPECTED);
+        check(&PLAYER.ffmpeg(&["-rtsp_transport", transport], &server.url("main")));
     }
     server.stop();
 }
@@ -59,7 +70,7 @@ fn gstreamer(format: &str, decode: &str) {
         let mut command = Command::new("gst-launch-1.0");
         command.args(["-q", "-e"]).args(pipeline.split_whitespace());
         command.env("GST_DEBUG", "2,libav:4").env("GST_DEBUG_NO_COLOR", "1");
-        PLAYER.pipe(&mut command, |line| line.contains(" ERROR ") || tells_damage(line)).check(EXPECTED);
+        check(&PLAYER.pipe(&mut command, |line| line.contains(" ERROR ") || tells_damage(line)));
     }
     server.stop();
 }
@@ -84,7 +95,7 @@ fn mpv(format: &str) {
         command.args(["--no-config", "--quiet", "--msg-level=all=warn,ffmpeg=v"]);
         command.arg(format!("--rtsp-transport={transport}"));
         command.args(["--o=-", "--of=nut", "--ovc=rawvideo"]).arg(server.url("main"));
-        PLAYER.pipe(&mut command, tells_damage).check(EXPECTED);
+        check(&PLAYER.pipe(&mut command, tells_damage));
     }
     server.stop();
 }

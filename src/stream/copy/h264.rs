@@ -13,8 +13,8 @@ use std::time::Duration;
 const SETS_WAIT: Duration = Duration::from_secs(3);
 /// Longer than the key frames of most cameras are apart.
 const KEY_WAIT: Duration = Duration::from_secs(10);
-/// How often a camera is asked for the key frame without which nothing can be shown.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How often a camera is asked for the key frame without which nothing can be shown: it takes a few frames to make it.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// From a camera's byte stream to access units that begin with a key picture and lack none.
 pub struct H264Way {
