@@ -27,6 +27,7 @@ TABLE = Table([
     Row('ENOSPC at the start', 'shim', f'{shim("enospc")}; {RESTART}', SLATE, 'no bandwidth left.*mjpeg', mends=WELL),
     Row('taking a picture never returns', 'shim', shim('stuck DQBUF'), SLATE, LEFT, mends=WELL, then=BACK),
     Row('stopping the camera never returns', 'shim', f'{shim("stuck STREAMOFF")}; {RESTART}', SLATE, LEFT, mends=WELL, then=BACK),
+    Row('starting the camera never returns', 'shim', f'{shim("stuck STREAMON")}; {RESTART}', SLATE, LEFT, mends=WELL, then=BACK),
     Row('the sound card delivers nothing', 'shim', shim('mute'), SILENCE, 'no sound', mends=WELL),
 ])
 

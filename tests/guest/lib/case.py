@@ -3,7 +3,7 @@ import contextlib, importlib, os
 
 CASES = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), 'cases')
 DEFAULTS = dict(MODULES=[], BEFORE='', RUN='eyrie run --config /etc/eyrie.toml', FILES={}, PORTS=[], TIMEOUT=240,
-                BY_HAND=False, TESTS=[], around=contextlib.nullcontext)
+                CONFIG='', BY_HAND=False, TESTS=[], around=contextlib.nullcontext)
 
 
 def all_names():

@@ -118,7 +118,7 @@ class Table:
             told[0] = of('cameras', row.device)
             return told[0]['state'] == 'no-signal' and re.search(row.says, told[0]['reason'])
         try:
-            until('', said, 10)
+            until('', said)
         except Failure:
             raise Failure(f'the status says {told[0]}, not {row.says!r}') from None
 
