@@ -293,7 +293,8 @@ impl Shared {
                 Err(Ended::Replaced) => return,
                 Err(Ended::Failed) => {}
             }
-            if hotplug.wait(backoff.failed(begun, MonoTime::now())) {
+            let worked = lock(&self.state).last_frame - begun;
+            if hotplug.wait(backoff.failed(worked, MonoTime::now())) {
                 backoff.event(MonoTime::now());
                 // A driver that makes events whenever it is tried would have it tried without a pause.
                 thread::sleep(begun + Backoff::LEAST - MonoTime::now());
