@@ -66,9 +66,9 @@ impl Input {
         copy_plane(picture.planes[0], picture.strides[0], &shapes[0], self.target(0, into)?)?;
         match self.format {
             PixelFormat::I420 => {
-                for number in 1..3 {
+                for (number, shape) in shapes.iter().enumerate().skip(1) {
                     let (plane, stride) = (picture.planes[number], picture.strides[number]);
-                    copy_plane(plane, stride, &shapes[number], self.target(number, into)?)?;
+                    copy_plane(plane, stride, shape, self.target(number, into)?)?;
                 }
                 Ok(())
             }
