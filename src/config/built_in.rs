@@ -1,7 +1,7 @@
 //! What is served where the file names no stream.
 
 use super::{AudioConfig, CameraConfig, Config, MicrophoneConfig, StreamConfig, VideoConfig};
-use crate::media::{FrameRate, Size};
+use crate::media::{FrameRate, PixelFormat, Size, VideoCodec};
 
 /// The first camera with the first microphone.
 pub const BUILT_IN_MAIN: &str = "main";
@@ -33,9 +33,13 @@ impl Config {
         let audio = self.microphones.first().map(|microphone| AudioConfig::new(&microphone.name));
         for (i, camera) in self.cameras.iter().enumerate() {
             let mut main = StreamConfig::new(numbered(BUILT_IN_MAIN, i));
-            main.video = Some(VideoConfig::new(&camera.name));
+            let codec = if is_h264(camera) { VideoCodec::Copy } else { VideoCodec::H264 };
+            main.video = Some(VideoConfig { codec, ..VideoConfig::new(&camera.name) });
             main.audio = audio.clone().filter(|_| i == 0);
             self.streams.push(main);
+        }
+        if is_h264(&self.cameras[0]) {
+            return self;
         }
         let mut sub = StreamConfig::new(BUILT_IN_SUB);
         sub.video = Some(VideoConfig {
@@ -51,6 +55,11 @@ impl Config {
     }
 }
 
+/// What it gives can be passed on alone.
+fn is_h264(camera: &CameraConfig) -> bool {
+    camera.format == Some(PixelFormat::H264)
+}
+
 /// `name`, `name2`, `name3` …
 fn numbered(name: &str, i: usize) -> String {
     if i == 0 { name.to_owned() } else { format!("{name}{}", i + 1) }
@@ -62,6 +71,15 @@ mod tests {
 
     fn names(config: &Config) -> Vec<&str> {
         config.streams.iter().map(|stream| stream.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_camera_that_is_to_give_h264_is_passed_on_and_has_no_sub() {
+        let text = "[camera.front]\ndevice = 'usb-1'\nformat = 'h264'\n[camera.back]\ndevice = 'usb-2'";
+        let config = crate::config::parse(text, "f").unwrap().or_built_in_streams(&[], None);
+        assert_eq!(names(&config), ["main", "main2"]);
+        let codec = |name: &str| config.stream(name).unwrap().video.as_ref().unwrap().codec;
+        assert_eq!([codec("main"), codec("main2")], [VideoCodec::Copy, VideoCodec::H264]);
     }
 
     #[test]
