@@ -12,5 +12,8 @@ lint_packages=(shellcheck python3-venv)
 client_packages=(ffmpeg mpv gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-libav mmdebstrap)
 
+# What benchmarks compare with.
+bench_packages=(libyuv0)
+
 # The emulated machine with virtual cameras and sound cards.
 guest_packages=(qemu-system-x86 binutils kmod xz-utils zstd python3 ffmpeg gcc libc6-dev make libelf1)

@@ -118,10 +118,12 @@ stage_fuzz_long() { FUZZ_SECONDS=${FUZZ_SECONDS:-600} stage_fuzz; }
 
 stage_bench_smoke() {
     compgen -G 'benches/*.rs' >/dev/null || skip "there are no benchmarks"
+    install "${bench_packages[@]}"
     EYRIE_BENCH_SMOKE=1 "$cargo" bench --locked
 }
 
 stage_bench() {
     compgen -G 'benches/*.rs' >/dev/null || skip "there are no benchmarks"
+    install "${bench_packages[@]}"
     "$cargo" bench --locked
 }

@@ -30,6 +30,7 @@ pub use keyframe::{KeyframeAnswer, KeyframeBudget};
 pub use mailbox::{Mailbox, Taken};
 pub use meter::{Meter, Rates};
 pub use microphone::{MicrophoneSource, SoundHealth, SoundOutput};
+pub use overlay::Overlay;
 pub use sound::{Level, Loudness, SoundLine};
 
 /// What a camera or microphone is doing.
