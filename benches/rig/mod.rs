@@ -45,6 +45,10 @@ impl Figures {
         self.0.sort_by(f64::total_cmp);
     }
 
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn median(&self) -> f64 {
         self.percentile(50)
     }
