@@ -71,7 +71,7 @@ impl Encoder {
     /// A picture whose planes do not hold all of its rows, or of an odd size.
     pub fn encode(&mut self, picture: &Picture<'_>) -> Result<Vec<u8>, CodecError> {
         picture.check()?;
-        if picture.size.width % 2 != 0 || picture.size.height % 2 != 0 {
+        if !picture.size.width.is_multiple_of(2) || !picture.size.height.is_multiple_of(2) {
             return Err(CodecError(format!("a JPEG is not made of an odd size, {}", picture.size)));
         }
         let (Size { width, height }, [y_plane, u_plane, v_plane]) = (picture.size, picture.planes);

@@ -390,7 +390,7 @@ fn broken_h264_is_named() {
         for slice in picture.iter_mut().filter(|nal| nal_type::of(nal) == nal_type::SLICE && nal[1] & 0x80 != 0) {
             assert_eq!(slice[1] & 0xc0, 0b1100_0000, "first macroblock 0, slice type 0");
             let header = u32::from_be_bytes(slice[1..5].try_into().unwrap());
-            let changed = 0b1010 << 28 | (header << 2 & u32::MAX) >> 4;
+            let changed = 0b1010 << 28 | (header << 2) >> 4;
             *slice = [&slice[..1], &changed.to_be_bytes(), &[0x80]].concat();
         }
     };
