@@ -8,7 +8,7 @@ use eyrie::{
     media::{AccessUnit, FrameRate, Orientation, Scene, Size, TrackFormat},
     media::{H264Format, ParameterSets},
     rtp::Packetizer,
-    stream::{CameraSource, Delivery, Demand, Hub, Inbox, Taken},
+    stream::{CameraSource, Delivery, Demand, Hub, Inbox, Mailbox, Taken},
     time::MonoTime,
 };
 use rig::{Figures, Outcome};
@@ -82,7 +82,7 @@ fn captured(count: usize) -> Outcome<(Figures, Figures, Figures)> {
     let demand = Demand::new();
     let _watch = demand.watch();
     let source = CameraSource::start(wish)?;
-    let mailbox = source.subscribe(demand, None);
+    let mailbox = source.subscribe(Mailbox::new(), demand, None);
     let bare = thread::spawn(move || bare_wakes(count, true));
     let mut ours = Figures::default();
     let mut warm = 0;
