@@ -39,7 +39,7 @@ class Player:
     def __init__(self, stream, wrong=wrong_bars, size=(WIDTH, HEIGHT)):
         self.process = subprocess.Popen(
             ['ffmpeg', '-nostdin', '-v', 'error', '-rtsp_transport', 'tcp', '-allowed_media_types', 'video',
-             '-i', f'rtsp://127.0.0.1:{RTSP}/{stream}', '-an', '-fps_mode', 'passthrough', '-s', f'{WIDTH}x{HEIGHT}',
+             '-i', f'rtsp://127.0.0.1:{RTSP}/{stream}', '-an', '-fps_mode', 'passthrough', '-s', f'{size[0]}x{size[1]}',
              '-f', 'rawvideo', '-pix_fmt', 'yuv420p', '-'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.pictures, self.latest, self.wrong, self.judge = 0, None, None, wrong
         self.length = size[0] * size[1] * 3 // 2
