@@ -7,6 +7,7 @@ mod plan;
 mod run;
 mod serving;
 mod status;
+mod sys;
 mod urls;
 
 pub use run::{Options, run};

@@ -6,7 +6,9 @@ use super::{
     listen::{self, Listener},
     plan::Plan,
     serving::Serving,
-    status, urls,
+    status,
+    sys::bound_heap,
+    urls,
 };
 use crate::{
     config::{self, Config, Environment, Paths, Transport},
@@ -45,6 +47,7 @@ pub struct Options {
 /// Serves until SIGTERM or SIGINT. Errors of the start are printed to stderr.
 pub fn run(options: Options) -> ExitCode {
     let started = MonoTime::now();
+    bound_heap();
     let outcome =
         config::load_or_default(options.config.as_deref()).map_err(|errors| errors.to_string()).and_then(|config| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
