@@ -1,5 +1,5 @@
-//! Scaling of planar pictures: halving by the mean of four, else by area where a direction shrinks and bilinear where
-//! it grows. Weights are worked out once per pair of sizes.
+//! Scaling of planar pictures: by area where a direction shrinks and bilinear where it grows, with weights that are worked
+//! out once per pair of sizes. Halving and doubling in both directions need none.
 
 use super::super::{
     picture::{Canvas, Picture, rows},
@@ -14,10 +14,14 @@ pub struct Scaler {
     /// Where the picture lies in the target, in luma pixels; all even.
     inner: Rect,
     target: Size,
-    /// For luma and for chroma; none where both directions are exactly halved.
-    filters: Option<[Filter; 2]>,
-    /// A row of the picture after the vertical pass.
-    row: Vec<u8>,
+    way: Way,
+}
+
+enum Way {
+    Halve,
+    Double,
+    /// For luma and for chroma.
+    Filter(Box<[Filter; 2]>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,25 +35,38 @@ struct Rect {
 struct Filter {
     columns: Taps,
     rows: Taps,
+    /// Rows after the first of the two passes.
+    between: [Vec<u8>; 2],
+    scratch: Scratch,
+}
+
+/// Memory that is kept from one row to the next.
+#[derive(Default)]
+struct Scratch {
+    sums: Vec<u16>,
+    /// Each pixel of a row with its right neighbour above it.
+    pairs: Vec<u16>,
+    /// Of those the ones that make up the pixels of a scaled row.
+    fetched: Vec<u16>,
 }
 
 impl Scaler {
     /// For pictures of `source` that are to be seen in the shape of `shown`.
     pub fn new(source: Size, shown: Size, target: Size) -> Self {
         let inner = fit(shown, target);
-        let halved = (inner.width * 2, inner.height * 2) == (source.width as usize, source.height as usize);
-        let filters = (!halved).then(|| {
-            let [(width, height), (chroma_width, chroma_height), _] = Picture::plane_sizes(source);
-            let filter = |from: (usize, usize), to: (usize, usize)| Filter {
-                columns: Taps::new(from.0, to.0),
-                rows: Taps::new(from.1, to.1),
-            };
-            [
-                filter((width, height), (inner.width, inner.height)),
-                filter((chroma_width, chroma_height), (inner.width / 2, inner.height / 2)),
-            ]
-        });
-        Self { source, shown, inner, target, filters, row: Vec::new() }
+        let (width, height) = (source.width as usize, source.height as usize);
+        let way = if (inner.width * 2, inner.height * 2) == (width, height) {
+            Way::Halve
+        } else if (inner.width, inner.height) == (width * 2, height * 2) && width % 2 + height % 2 == 0 {
+            Way::Double
+        } else {
+            let [luma, chroma, _] = Picture::plane_sizes(source);
+            Way::Filter(Box::new([
+                Filter::new(luma, (inner.width, inner.height)),
+                Filter::new(chroma, (inner.width / 2, inner.height / 2)),
+            ]))
+        };
+        Self { source, shown, inner, target, way }
     }
 
     /// Whether it was made for such pictures.
@@ -66,9 +83,10 @@ impl Scaler {
             let (x, y, width, height) = (x / shrink, y / shrink, width / shrink, height / shrink);
             let source = Source { bytes: picture.planes[i], stride: picture.strides[i], size: source_size };
             let targets = plane.chunks_exact_mut(stride).skip(y).take(height).map(|row| &mut row[x..x + width]);
-            match &self.filters {
-                None => source.halve(targets),
-                Some(filters) => source.filter(&filters[i.min(1)], &mut self.row, targets),
+            match &mut self.way {
+                Way::Halve => source.halve(targets),
+                Way::Double => source.double(targets),
+                Way::Filter(filters) => filters[i.min(1)].apply(&source, targets),
             }
         }
     }
@@ -114,14 +132,11 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// First over the rows, where neighbouring pixels share their weights, then along the row.
-    fn filter<'t>(&self, filter: &Filter, row: &mut Vec<u8>, targets: impl Iterator<Item = &'t mut [u8]>) {
-        // Behind the row's end the last taps may read, with weight 0.
-        row.clear();
-        row.resize(self.size.0 + 2 * filter.columns.pairs.len(), 0);
+    fn double<'t>(&self, targets: impl Iterator<Item = &'t mut [u8]>) {
         for (y, target) in targets.enumerate() {
-            widest(blend_rows, (self, &filter.rows, y, &mut row[..self.size.0]));
-            widest(blend_pixels, (row, &filter.columns, target));
+            let near = y / 2;
+            let far = if y % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(self.size.1 - 1) };
+            widest(double, (self.row(near), self.row(far), target));
         }
     }
 }
@@ -134,51 +149,113 @@ fn halve((upper, lower, target): (&[u8], &[u8], &mut [u8])) {
     }
 }
 
-/// Pixels whose sums are worked out at a time: few enough to stay in registers.
-const BLOCK: usize = 64;
-
-/// Row `y` of the scaled picture, as wide as the source.
+/// Three parts of what is near and one of what is far, in both directions.
 #[inline(always)]
-fn blend_rows((source, taps, y, target): (&Source<'_>, &Taps, usize, &mut [u8])) {
-    for (block, target) in target.chunks_mut(BLOCK).enumerate() {
-        let mut sums = [HALF; BLOCK];
-        for (pair, [a, b]) in taps.pairs.iter().enumerate() {
-            let row = |n: usize| &source.row(n.min(source.size.1 - 1))[block * BLOCK..][..target.len()];
-            let first = taps.first[y] as usize + 2 * pair;
-            for ((sum, upper), lower) in sums.iter_mut().zip(row(first)).zip(row(first + 1)) {
-                *sum += u16::from(*upper) * a[y] + u16::from(*lower) * b[y];
-            }
+fn double((near, far, target): (&[u8], &[u8], &mut [u8])) {
+    let column = |(near, far): (&u8, &u8)| u16::from(*near) * 3 + u16::from(*far);
+    let pixel = |near: u16, far: u16| (near * 3 + far + 8) >> 4;
+    if let ([first, between @ .., last], Some(left), Some(right)) =
+        (target, near.first().zip(far.first()), near.last().zip(far.last()))
+    {
+        (*first, *last) = (pixel(column(left), column(left)) as u8, pixel(column(right), column(right)) as u8);
+        let neighbours = near.iter().zip(far).zip(near.iter().zip(far).skip(1));
+        for (two, (left, right)) in between.as_chunks_mut().0.iter_mut().zip(neighbours) {
+            let (left, right) = (column(left), column(right));
+            *two = (pixel(left, right) | pixel(right, left) << 8).to_le_bytes();
         }
-        finish(&sums, target);
+    }
+}
+
+impl Filter {
+    fn new(from: (usize, usize), to: (usize, usize)) -> Self {
+        let (columns, rows) = (Taps::new(from.0, to.0), Taps::new(from.1, to.1));
+        Self { columns, rows, between: Default::default(), scratch: Scratch::default() }
+    }
+
+    /// The pass over the rows comes first where there are fewer of them after it, else the one along each row.
+    fn apply<'t>(&mut self, source: &Source<'_>, targets: impl Iterator<Item = &'t mut [u8]>) {
+        let Self { columns, rows, between, scratch } = self;
+        let (width, height) = source.size;
+        let last = height - 1;
+        if rows.first.len() < height {
+            let row = &mut between[0];
+            row.resize(width, 0);
+            for (y, target) in targets.enumerate() {
+                widest(blend_rows, (|n: usize| source.row(n.min(last)), &*rows, y, &mut scratch.sums, &mut **row));
+                widest(blend_pixels, (&**row, &*columns, &mut *scratch, target));
+            }
+            return;
+        }
+        // Two taps are all that a row has here, and the next row most often has the same.
+        let mut held = [usize::MAX; 2];
+        for (y, target) in targets.enumerate() {
+            let first = rows.first[y] as usize;
+            for n in [first, (first + 1).min(last)] {
+                if std::mem::replace(&mut held[n % 2], n) != n {
+                    let row = &mut between[n % 2];
+                    row.resize(columns.first.len(), 0);
+                    widest(blend_pixels, (source.row(n), &*columns, &mut *scratch, &mut **row));
+                }
+            }
+            widest(blend_rows, (|n: usize| &*between[n.min(last) % 2], &*rows, y, &mut scratch.sums, target));
+        }
+    }
+}
+
+/// Row `y` of the scaled picture, of the rows that `row` gives.
+#[inline(always)]
+fn blend_rows<'a>((row, taps, y, sums, target): (impl Fn(usize) -> &'a [u8], &Taps, usize, &mut Vec<u16>, &mut [u8])) {
+    start(sums, target.len());
+    for (pair, [a, b]) in taps.pairs.iter().enumerate() {
+        let first = taps.first[y] as usize + 2 * pair;
+        let (a, b) = (a[y], b[y]);
+        let blended =
+            row(first).iter().zip(row(first + 1)).map(|(upper, lower)| u16::from(*upper) * a + u16::from(*lower) * b);
+        add(blended, sums, (pair + 1 == taps.pairs.len()).then_some(&mut *target));
     }
 }
 
 /// A row as wide as the target. Where a pixel's taps lie follows no pattern that vectorises, so they are fetched first,
 /// two at a time, and weighed then.
 #[inline(always)]
-fn blend_pixels((row, taps, target): (&[u8], &Taps, &mut [u8])) {
-    for (block, target) in target.chunks_mut(BLOCK).enumerate() {
-        let span = block * BLOCK..block * BLOCK + target.len();
-        let (mut sums, mut fetched) = ([HALF; BLOCK], [0; BLOCK]);
-        for (pair, [a, b]) in taps.pairs.iter().enumerate() {
-            let row = &row[2 * pair..];
-            for (two, first) in fetched.iter_mut().zip(&taps.first[span.clone()]) {
-                let first = *first as usize;
-                *two = u16::from_le_bytes([row[first], row[first + 1]]);
-            }
-            let weights = a[span.clone()].iter().zip(&b[span.clone()]);
-            for ((sum, two), (a, b)) in sums.iter_mut().zip(&fetched).zip(weights) {
-                *sum += (two & 0xff) * a + (two >> 8) * b;
-            }
+fn blend_pixels((row, taps, scratch, target): (&[u8], &Taps, &mut Scratch, &mut [u8])) {
+    let Scratch { sums, pairs, fetched } = scratch;
+    // Behind the row's end the last taps may read, with weight 0.
+    pairs.resize(row.len() + 2 * taps.pairs.len(), 0);
+    for ((pair, left), right) in pairs.iter_mut().zip(row).zip(&row[1..]) {
+        *pair = u16::from(*left) | u16::from(*right) << 8;
+    }
+    pairs[row.len() - 1] = u16::from(row[row.len() - 1]);
+    start(sums, target.len());
+    fetched.resize(target.len(), 0);
+    for (pair, [a, b]) in taps.pairs.iter().enumerate() {
+        let pairs = &pairs[2 * pair..];
+        for (two, first) in fetched.iter_mut().zip(&taps.first) {
+            *two = pairs[*first as usize];
         }
-        finish(&sums, target);
+        let weighed = fetched.iter().zip(a).zip(b).map(|((two, a), b)| (two & 0xff) * a + (two >> 8) * b);
+        add(weighed, sums, (pair + 1 == taps.pairs.len()).then_some(&mut *target));
     }
 }
 
 #[inline(always)]
-fn finish(sums: &[u16; BLOCK], target: &mut [u8]) {
-    for (pixel, sum) in target.iter_mut().zip(sums) {
-        *pixel = (sum >> ONE.ilog2()) as u8;
+fn start(sums: &mut Vec<u16>, width: usize) {
+    sums.clear();
+    sums.resize(width, HALF);
+}
+
+/// Adds to the sums, or if they are whole then makes pixels of them.
+#[inline(always)]
+fn add(values: impl Iterator<Item = u16>, sums: &mut [u16], target: Option<&mut [u8]>) {
+    match target {
+        Some(target) => {
+            target
+                .iter_mut()
+                .zip(sums)
+                .zip(values)
+                .for_each(|((pixel, sum), value)| *pixel = ((*sum + value) >> ONE.ilog2()) as u8);
+        }
+        None => sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value),
     }
 }
 

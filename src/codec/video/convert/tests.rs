@@ -303,6 +303,30 @@ fn halving_is_the_mean_of_four() {
     }
 }
 
+/// Of each direction three quarters are the pixel's own and one quarter its neighbour's, at an edge its own again.
+#[test]
+fn doubling_weighs_the_nearest_four() {
+    let (size, target) = (Size::new(34, 16), Size::new(68, 32));
+    let source = noise(PixelFormat::I420, size, 6);
+    let mut converter = unturned(target);
+    let picture = converter.convert(&source).unwrap();
+    for (plane, (width, height)) in Picture::plane_sizes(target).into_iter().enumerate() {
+        let neighbour = |i: usize, length: usize| (i / 2 + i % 2).saturating_sub(1 - i % 2).min(length / 2 - 1);
+        for y in 0..height {
+            for x in 0..width {
+                let at = |x, y| expected(&source, plane, x, y) as u32;
+                let (left, top) = (neighbour(x, width), neighbour(y, height));
+                let (near, far) = (at(x / 2, y / 2) * 3 + at(left, y / 2), at(x / 2, top) * 3 + at(left, top));
+                assert_eq!(
+                    u32::from(picture.planes[plane][y * width + x]),
+                    (near * 3 + far + 8) / 16,
+                    "{plane}: {x},{y}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn slopes_keep_their_place_up_and_down() {
     for (from, to) in [((120, 80), (80, 54)), ((120, 80), (40, 26)), ((120, 80), (16, 10)), ((48, 32), (120, 80))] {

@@ -5,6 +5,7 @@ use super::super::{
     sys::widest,
 };
 use crate::media::{Flip, Orientation, Rotation, Size};
+use std::array::from_fn;
 
 /// How a picture comes to lie: first rows and columns change places, then the order of either is reversed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +40,11 @@ impl Turn {
         let targets = Picture::plane_sizes(target);
         for (i, ((width, height), target)) in targets.into_iter().zip(&mut into.planes).enumerate() {
             let plane = Plane { bytes: picture.planes[i], stride: picture.strides[i], target, width, height };
-            if self.transposed { widest(transpose, (self, plane)) } else { widest(reverse, (self, plane)) }
+            match (self.transposed, self.upended) {
+                (false, _) => widest(reverse, (self, plane)),
+                (true, false) => widest(transpose::<false>, (self, plane)),
+                (true, true) => widest(transpose::<true>, (self, plane)),
+            }
         }
     }
 }
@@ -66,50 +71,66 @@ fn reverse((turn, plane): (Turn, Plane<'_>)) {
     }
 }
 
-/// Pixels in a square that is turned at once, and rows of the target that stay in the cache meanwhile.
+/// Pixels along a square that is turned at once: what fits into a word.
 const SQUARE: usize = 8;
-const BAND: usize = 64;
+/// Squares side by side in the source, which vectorises.
+const ABREAST: usize = 4;
+const BAND: usize = SQUARE * ABREAST;
 
-/// A row of the source becomes a column of the target.
+/// A row of the source becomes a column of the target. `UPENDED` as in the turn.
 #[inline(always)]
-fn transpose((turn, plane): (Turn, Plane<'_>)) {
+fn transpose<const UPENDED: bool>((turn, plane): (Turn, Plane<'_>)) {
     let Plane { bytes, stride, target, width, height } = plane;
-    // Where the source's row or column comes to lie.
-    let column = |row: usize| if turn.mirrored { width - 1 - row } else { row };
-    let row = |column: usize| if turn.upended { height - 1 - column } else { column };
-    let (rows, columns) = (width - width % SQUARE, height - height % SQUARE);
-    for band in (0..columns).step_by(BAND) {
-        for y in (0..rows).step_by(SQUARE) {
-            let left = column(y).min(column(y + SQUARE - 1));
-            for x in (band..columns.min(band + BAND)).step_by(SQUARE) {
-                let square = std::array::from_fn(|i| {
-                    let y = if turn.mirrored { y + SQUARE - 1 - i } else { y + i };
-                    let eight = bytes[y * stride + x..].first_chunk().copied();
-                    u64::from_le_bytes(eight.unwrap_or_default())
-                });
-                for (i, eight) in transpose_square(square).into_iter().enumerate() {
-                    target[row(x + i) * width + left..][..SQUARE].copy_from_slice(&eight.to_le_bytes());
+    if width < SQUARE || height < BAND {
+        for (y, target) in target.chunks_exact_mut(width).enumerate() {
+            let x = if UPENDED { height - 1 - y } else { y };
+            for (to, from) in target.iter_mut().enumerate() {
+                let y = if turn.mirrored { width - 1 - to } else { to };
+                *from = bytes[y * stride + x];
+            }
+        }
+        return;
+    }
+    let mut squares = [[0; ABREAST]; SQUARE];
+    // The last ones overlap those before.
+    for left in (0..width).step_by(SQUARE).map(|left| left.min(width - SQUARE)) {
+        for top in (0..height).step_by(BAND).map(|top| top.min(height - BAND)) {
+            let x = if UPENDED { height - BAND - top } else { top };
+            for (i, squares) in squares.iter_mut().enumerate() {
+                let y = if turn.mirrored { width - 1 - left - i } else { left + i };
+                let row = bytes[y * stride + x..][..BAND].as_chunks().0;
+                *squares = from_fn(|square| u64::from_le_bytes(row[square]));
+            }
+            transpose_squares(&mut squares);
+            for (square, rows) in target[top * width..][..BAND * width].chunks_exact_mut(SQUARE * width).enumerate() {
+                let square = if UPENDED { ABREAST - 1 - square } else { square };
+                for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+                    let word = squares[if UPENDED { SQUARE - 1 - i } else { i } % SQUARE][square % ABREAST];
+                    row[left..left + SQUARE].copy_from_slice(&word.to_le_bytes());
                 }
             }
         }
     }
-    // What is left at two edges.
-    for y in 0..width {
-        for x in if y < rows { columns } else { 0 }..height {
-            target[row(x) * width + column(y)] = bytes[y * stride + x];
-        }
-    }
 }
 
-/// Byte `k` of word `i` becomes byte `i` of word `k`: squares of four, then of two, then single bytes change places.
+/// Byte `k` of word `i` of each square becomes byte `i` of word `k`: squares of four, then of two, then single bytes
+/// change places.
 #[inline(always)]
-fn transpose_square(mut words: [u64; SQUARE]) -> [u64; SQUARE] {
-    for (distance, mask) in [(4, 0x0000_0000_ffff_ffff), (2, 0x0000_ffff_0000_ffff), (1, 0x00ff_00ff_00ff_00ff_u64)] {
-        for i in (0..SQUARE).filter(|i| i & distance == 0) {
-            let (a, b, shift) = (words[i], words[i + distance], 8 * distance);
-            words[i] = (a & mask) | ((b & mask) << shift);
-            words[i + distance] = ((a >> shift) & mask) | (b & !mask);
+fn transpose_squares(words: &mut [[u64; ABREAST]; SQUARE]) {
+    exchange::<4>(words, 0x0000_0000_ffff_ffff);
+    exchange::<2>(words, 0x0000_ffff_0000_ffff);
+    exchange::<1>(words, 0x00ff_00ff_00ff_00ff);
+}
+
+#[inline(always)]
+fn exchange<const DISTANCE: usize>(words: &mut [[u64; ABREAST]; SQUARE], mask: u64) {
+    for pair in 0..SQUARE / 2 {
+        let i = pair % DISTANCE + pair / DISTANCE * 2 * DISTANCE;
+        let (upper, lower) = words.split_at_mut(i + DISTANCE);
+        for (a, b) in upper[i].iter_mut().zip(&mut lower[0]) {
+            let changed = ((*a >> (8 * DISTANCE)) ^ *b) & mask;
+            *a ^= changed << (8 * DISTANCE);
+            *b ^= changed;
         }
     }
-    words
 }
