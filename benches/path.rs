@@ -4,9 +4,7 @@
 mod rig;
 
 use eyrie::{
-    device::CameraWish,
-    media::{AccessUnit, FrameRate, Orientation, Scene, Size, TrackFormat},
-    media::{H264Format, ParameterSets},
+    media::{AccessUnit, FrameRate, H264Format, ParameterSets, Size, TrackFormat},
     rtp::Packetizer,
     stream::{CameraSource, Delivery, Demand, Hub, Inbox, Mailbox, Taken},
     time::MonoTime,
@@ -61,17 +59,7 @@ fn micros(duration: Duration) -> f64 {
 /// How long the real source takes to bring `count` pictures to who encodes them, how long drawing alone takes, and how
 /// long bare threads take to be woken one after the other by the same clock.
 fn captured(count: usize) -> Outcome<(Figures, Figures, Figures)> {
-    let wish = CameraWish {
-        device: "test".into(),
-        name: "front".into(),
-        size: SMALL,
-        fps: FPS,
-        format: None,
-        pass_through: None,
-        orientation: Orientation::default(),
-        controls: Vec::new(),
-        scene: Scene::Bars,
-    };
+    let wish = rig::capture::test_camera(SMALL, FPS);
     let mut pattern = eyrie::device::open_camera(&wish)?;
     let drawn = (0..count.min(100)).map(|_| pattern.next(Duration::from_secs(1)).map(|frame| (MonoTime::now(), frame)));
     let drawn = drawn.map(|taken| taken.map(|(at, frame)| micros(at - frame.stamp))).collect::<Result<Vec<_>, _>>()?;

@@ -17,17 +17,22 @@ pub const STREAM: &str = "[camera.front]\ndevice = \"test\"\nsize = \"1280x720\"
     [stream.main.video]\nfrom = \"front\"\nbitrate = \"2M\"\n";
 
 pub fn pattern() -> Outcome<Box<dyn Camera>> {
-    Ok(open_camera(&CameraWish {
+    Ok(open_camera(&test_camera(SIZE, FPS))?)
+}
+
+/// The test pattern, in that size and rate.
+pub fn test_camera(size: Size, fps: FrameRate) -> CameraWish {
+    CameraWish {
         device: "test".into(),
         name: "front".into(),
-        size: SIZE,
-        fps: FPS,
+        size,
+        fps,
         format: None,
         pass_through: None,
         orientation: Orientation::default(),
         controls: Vec::new(),
         scene: Scene::Bars,
-    })?)
+    }
 }
 
 /// The encoder as the server makes it for [`STREAM`].
