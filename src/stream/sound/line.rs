@@ -40,6 +40,8 @@ pub struct SoundLine {
     surplus: u64,
     /// The silence that stands for what the device lost.
     lost: Duration,
+    /// The silence that went out since the device's last block.
+    filled: Duration,
 }
 
 /// What the device gives.
@@ -63,6 +65,7 @@ impl SoundLine {
             apart: false,
             surplus: 0,
             lost: Duration::ZERO,
+            filled: Duration::ZERO,
         }
     }
 
@@ -76,10 +79,11 @@ impl SoundLine {
         let error = self.error(block.stamp);
         if anew || changed || self.apart || block.after_loss {
             let before = self.fit(error, emit)?;
-            if block.after_loss && !self.apart {
-                self.lost += before;
+            if block.after_loss {
+                // Some of it may have gone out before the device told of its loss.
+                self.lost += self.filled + before;
             }
-            self.apart = false;
+            (self.apart, self.filled) = (false, Duration::ZERO);
         } else if let Some(median) = self.clock.observe(error, block.duration())
             && median.unsigned_abs() > LOSS.as_nanos() as u64
         {
@@ -106,7 +110,8 @@ impl SoundLine {
         let rate = self.input.as_ref().map_or(self.rate, |input| input.rate);
         self.take_rate(rate, emit)?;
         let error = self.error(now);
-        self.fit(error, emit)?;
+        let silence = self.fit(error, emit)?;
+        self.filled += silence;
         (self.apart, self.surplus) = (true, 0);
         Ok(())
     }
@@ -114,6 +119,7 @@ impl SoundLine {
     /// Ends the line: what comes next begins anew.
     pub fn end(&mut self) {
         (self.begun, self.input, self.apart, self.surplus) = (None, None, false, 0);
+        self.filled = Duration::ZERO;
         self.clock.forget();
     }
 

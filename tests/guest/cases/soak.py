@@ -118,10 +118,9 @@ def is_well():
 
 
 def figures():
-    """Of the server: memory in kB, threads, descriptors."""
-    out = guest('p=/proc/$(cat /tmp/pid); grep -E "^(VmRSS|Threads)" $p/status; ls $p/fd | wc -l')
-    rss, threads, descriptors = (int(line.split()[-2 if 'kB' in line else -1]) for line in out.strip().splitlines())
-    return rss, threads, descriptors
+    """Of the server: memory in kB, that of it which is no file's, threads, descriptors."""
+    out = guest('p=/proc/$(cat /tmp/pid); grep -E "^(VmRSS|RssAnon|Threads)" $p/status; ls $p/fd | wc -l')
+    return tuple(int(line.split()[-2 if 'kB' in line else -1]) for line in out.strip().splitlines())
 
 
 def minute_passes(minute):
@@ -146,18 +145,18 @@ def minute_passes(minute):
 
 def it_does_not_grow():
     until('all devices to be well', is_well)
-    _, *at_rest = figures()
+    _, _, *at_rest = figures()
     print(f'soak: {MINUTES} minutes, seed {SEED}; at rest {at_rest[0]} threads, {at_rest[1]} descriptors', flush=True)
     wrong, memory, viewers, units = [], [], 0, 0
     start = time.monotonic()
     for minute in range(MINUTES):
         visitors, settled = minute_passes(minute)
         with contextlib.suppress(Failure):
-            until('', lambda: figures()[1:] == tuple(at_rest), 10)
-        rss, *now = figures()
+            until('', lambda: figures()[2:] == tuple(at_rest), 10)
+        rss, own, *now = figures()
         memory.append(rss)
         viewers, units = viewers + visitors.count, units + visitors.units
-        print(f'minute {minute + 1:3}  {rss} kB, {now[0]} threads, {now[1]} descriptors; {visitors.count} viewers got '
+        print(f'minute {minute + 1:3}  {rss} kB ({own} its own), {now[0]} threads, {now[1]} descriptors; {visitors.count} viewers got '
               f'{visitors.units} pictures and blocks; well {settled:.1f} s after', flush=True)
         wrong += [f'minute {minute + 1}: {complaint}' for complaint in visitors.complaints]
         if now != at_rest:

@@ -120,6 +120,29 @@ fn what_a_device_lost_becomes_silence_of_its_length() {
 }
 
 #[test]
+fn silence_that_went_out_before_the_device_told_of_its_loss_counts() {
+    let (mut line, mut device, mut heard) =
+        (SoundLine::new(48_000, 1, &[]), Device::new(48_000, 0.0), Heard::default());
+    let at = |seconds: f64| MonoTime::from_nanos(START + (seconds * 1e9) as u64);
+    for _ in 0..100 {
+        push(&mut line, &mut heard, &device.block());
+    }
+    for tenth in 1..=15 {
+        line.silence_until(at(device.now + f64::from(tenth) * 0.1), &mut |block| heard.take(block)).unwrap();
+    }
+    device.now += 1.6;
+    let mut block = device.block();
+    block.after_loss = true;
+    push(&mut line, &mut heard, &block);
+    assert!(line.lost().as_micros().abs_diff(1_600_000) < 100, "{:?}", line.lost());
+    // A device that went away has lost nothing.
+    line.silence_until(at(device.now + 1.0), &mut |block| heard.take(block)).unwrap();
+    device.now += 1.2;
+    push(&mut line, &mut heard, &device.block());
+    assert!(line.lost().as_micros().abs_diff(1_600_000) < 100, "{:?}", line.lost());
+}
+
+#[test]
 fn a_loss_that_nobody_told_is_found_by_the_stamps() {
     for lost in [0.05, -0.05] {
         let (mut line, mut device, mut heard) =
