@@ -242,6 +242,7 @@ impl Server {
             local: Ipv4Addr::LOCALHOST.into(),
             session_timeout: Duration::from_secs(60),
             transports: Transports { udp: true, tcp: true },
+            secure: false,
             server: "Eyrie".into(),
         };
         Server { connection: Connection::new(settings, now), sessions: Sessions::new(), now, closed: false }

@@ -112,7 +112,7 @@ fn viewer(viewer: &net::ViewerStatus) -> ViewerStatus {
     let rounded = |millis: f64| (millis * 1000.0).round() / 1000.0;
     ViewerStatus {
         address: viewer.address.to_string(),
-        transport: viewer.transport.as_str().to_owned(),
+        transport: viewer.transport.to_string(),
         user: viewer.user.clone(),
         seconds: viewer.seconds as u64,
         bytes: viewer.bytes,

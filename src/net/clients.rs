@@ -77,7 +77,7 @@ fn admit(state: &Rc<RefCell<State>>, socket: TcpStream, address: SocketAddr) -> 
     socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
     let local = udp::canonical(socket.local_addr()?);
     let now = MonoTime::now();
-    let id = state.borrow_mut().add_peer(socket, address, local, now);
+    let id = state.borrow_mut().add_peer(socket, address, local, false, now);
     spawn_local(serve(state.clone(), id));
     Ok(())
 }
@@ -148,7 +148,14 @@ impl State {
         self.peers.len() < self.settings.max_connections && same < self.settings.max_connections_per_address
     }
 
-    fn add_peer(&mut self, socket: TcpStream, address: SocketAddr, local: SocketAddr, now: MonoTime) -> ConnectionId {
+    fn add_peer(
+        &mut self,
+        socket: TcpStream,
+        address: SocketAddr,
+        local: SocketAddr,
+        secure: bool,
+        now: MonoTime,
+    ) -> ConnectionId {
         let id = ConnectionId(self.next_connection);
         self.next_connection += 1;
         let settings = ConnectionSettings {
@@ -156,12 +163,14 @@ impl State {
             peer: address,
             local: local.ip(),
             session_timeout: self.settings.session_timeout,
-            transports: rtsp::Transports { udp: self.settings.ports.is_some(), tcp: self.settings.tcp },
+            transports: rtsp::Transports { udp: self.settings.ports.is_some() && !secure, tcp: self.settings.tcp },
+            secure,
             server: concat!("Eyrie/", env!("CARGO_PKG_VERSION")).to_owned(),
         };
         let peer = Peer {
             address,
             local,
+            secure,
             machine: Connection::new(settings, now),
             socket: Rc::new(socket),
             link: Link::default(),

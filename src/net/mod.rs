@@ -29,7 +29,7 @@ mod viewer;
 mod worker;
 
 pub use access::{Access, AccessRules};
-pub use status::{TransportName, ViewerStatus, WorkerStatus};
+pub use status::{TransportName, ViewerStatus, Way, WorkerStatus};
 pub use udp::PortPair;
 pub use worker::{Settings, Worker};
 

@@ -56,6 +56,8 @@ pub struct Stream {
 pub struct Peer {
     pub address: SocketAddr,
     pub local: SocketAddr,
+    /// Inside TLS.
+    pub secure: bool,
     pub machine: rtsp::Connection,
     pub socket: Rc<TcpStream>,
     pub link: Link,

@@ -2,8 +2,8 @@ use super::{
     state::State,
     viewer::{Outlet, Viewer},
 };
-use crate::time::MonoTime;
-use std::net::SocketAddr;
+use crate::{rtsp::ConnectionId, time::MonoTime};
+use std::{fmt, net::SocketAddr};
 
 /// What a worker knows of itself.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,18 +37,27 @@ pub struct ViewerStatus {
     pub round_trip_ms: Option<f64>,
 }
 
+/// The way to a viewer: `udp`, `tcp+tls`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TransportName {
+pub struct TransportName {
+    pub way: Way,
+    /// Media goes inside TLS.
+    pub tls: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
     Udp,
     Tcp,
 }
 
-impl TransportName {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-        }
+impl fmt::Display for TransportName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.way {
+            Way::Udp => "udp",
+            Way::Tcp => "tcp",
+        })?;
+        f.write_str(if self.tls { "+tls" } else { "" })
     }
 }
 
@@ -56,30 +65,37 @@ impl State {
     /// All viewers that have played, and the counters.
     pub fn status(&self, now: MonoTime) -> WorkerStatus {
         WorkerStatus {
-            viewers: self.viewers.values().filter_map(|viewer| status(viewer, now)).collect(),
+            viewers: self.viewers.values().filter_map(|viewer| self.viewer_status(viewer, now)).collect(),
             connections: self.peers.len(),
             stalled: self.stalled,
             strangers: self.strangers,
         }
     }
-}
+    fn viewer_status(&self, viewer: &Viewer, now: MonoTime) -> Option<ViewerStatus> {
+        let feedback = || viewer.tracks.iter().flatten().map(|track| &track.feedback);
+        let millis = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
+        Some(ViewerStatus {
+            hub: viewer.hub,
+            address: viewer.peer,
+            transport: self.transport_of(viewer),
+            user: viewer.user.clone(),
+            seconds: now.since(viewer.since?).as_secs_f64(),
+            bytes: viewer.bytes,
+            dropped: viewer.dropped(),
+            lost: feedback().filter_map(|track| track.lost).map(i64::from).reduce(|a, b| a + b),
+            jitter_ms: feedback().filter_map(|track| track.jitter).max().map(millis),
+            round_trip_ms: feedback().filter_map(|track| track.round_trip).max().map(millis),
+        })
+    }
 
-fn status(viewer: &Viewer, now: MonoTime) -> Option<ViewerStatus> {
-    let feedback = || viewer.tracks.iter().flatten().map(|track| &track.feedback);
-    let millis = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
-    Some(ViewerStatus {
-        hub: viewer.hub,
-        address: viewer.peer,
-        transport: match viewer.outlet {
-            Outlet::Udp(_) => TransportName::Udp,
-            Outlet::Interleaved(_) => TransportName::Tcp,
-        },
-        user: viewer.user.clone(),
-        seconds: now.since(viewer.since?).as_secs_f64(),
-        bytes: viewer.bytes,
-        dropped: viewer.dropped(),
-        lost: feedback().filter_map(|track| track.lost).map(i64::from).reduce(|a, b| a + b),
-        jitter_ms: feedback().filter_map(|track| track.jitter).max().map(millis),
-        round_trip_ms: feedback().filter_map(|track| track.round_trip).max().map(millis),
-    })
+    /// How media gets to this viewer.
+    pub fn transport_of(&self, viewer: &Viewer) -> TransportName {
+        match &viewer.outlet {
+            Outlet::Udp(_) => TransportName { way: Way::Udp, tls: false },
+            Outlet::Interleaved(outlet) => {
+                let peer = self.peers.get(&ConnectionId(outlet.connection));
+                TransportName { way: Way::Tcp, tls: peer.is_some_and(|peer| peer.secure) }
+            }
+        }
+    }
 }

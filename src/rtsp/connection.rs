@@ -34,6 +34,8 @@ pub struct ConnectionSettings {
     /// As advertised in the Session header (whole seconds).
     pub session_timeout: Duration,
     pub transports: Transports,
+    /// Inside TLS: plain RTP over UDP is not offered there, for it would leave in clear.
+    pub secure: bool,
     /// The Server header: `Eyrie/0.1.0`.
     pub server: String,
 }

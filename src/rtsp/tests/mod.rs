@@ -64,6 +64,7 @@ impl Server {
             local: "192.0.2.1".parse().unwrap(),
             session_timeout: Duration::from_secs(60),
             transports: self.transports,
+            secure: false,
             server: "Eyrie/0.1.0".into(),
         };
         self.next_connection += 1;
