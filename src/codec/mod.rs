@@ -1,8 +1,10 @@
 //! Pixels and samples to bitstreams: pixel conversion, openh264, the board's own encoder, JPEG, audio codecs.
 
 pub mod audio;
+mod sys;
 mod video;
 
+pub use sys::give_back_pages;
 pub use video::{Converter, H264Encoder, H264Settings, JpegEncoder, MakePicture, Picture, VideoEncoder, m2m};
 
 use std::fmt;

@@ -181,7 +181,9 @@ impl Encoding {
                     self.report(done);
                 }
                 Taken::Nothing if !self.hub.demand().wanted(MonoTime::now()) => {
-                    self.running = None;
+                    if self.running.take().is_some() {
+                        codec::give_back_pages();
+                    }
                     *lock(&self.kind) = None;
                 }
                 Taken::Nothing => {

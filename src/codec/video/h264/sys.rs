@@ -140,12 +140,6 @@ impl Drop for Encoder {
     fn drop(&mut self) {
         // SAFETY: made by WelsCreateSVCEncoder, freed nowhere else. Uninitialises first, which joins its threads.
         unsafe { DynamicAPI::from_source().WelsDestroySVCEncoder(self.raw) }
-        // An encoder's memory comes in many pieces between those of others, of which the C library would keep the pages.
-        #[cfg(target_env = "gnu")]
-        // SAFETY: takes nothing and gives no pointer; it only returns pages that hold nothing to the system.
-        unsafe {
-            libc::malloc_trim(0);
-        }
     }
 }
 
