@@ -220,6 +220,7 @@ impl Handler for Server {
                 network: NetworkStatus::default(),
             })),
             (Command::Reload, None) => Response::Done,
+            (Command::Move { stream }, _) => Response::Failed(format!("stream {stream} has no `relay`")),
             (Command::Control { camera, name, value }, _) => match camera.as_str() {
                 "front" => Response::Controls(gain_and_exposure(name.as_deref(), value.as_deref())),
                 _ => Response::Failed("no camera is named `x`; there are: front".to_owned()),

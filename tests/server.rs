@@ -14,6 +14,7 @@ mod server {
     mod microphone;
     mod packets;
     mod play;
+    mod relay;
     mod reload;
     mod run;
     mod seen;

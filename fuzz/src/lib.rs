@@ -309,7 +309,7 @@ impl Server {
             Ask::Play { session } => {
                 let session = self.sessions.get(*session).expect("a session that plays is there");
                 let start = |track: u8| PlayStart { track, seq: 1, rtptime: 2 };
-                Answer::Playing(session.tracks.iter().map(|track| start(track.id)).collect())
+                Answer::Playing { starts: session.tracks.iter().map(|track| start(track.id)).collect(), at: None }
             }
             Ask::Pause { .. } | Ask::Teardown { .. } => Answer::Done,
         }

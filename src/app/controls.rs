@@ -1,5 +1,6 @@
 //! Reading and setting a camera's controls while it runs.
 
+use super::nearest;
 use crate::{device::DeviceError, health::control::Response, media::ControlValue, stream::CameraSource};
 use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 use tokio::{sync::oneshot, time::timeout};
@@ -16,7 +17,11 @@ pub fn obey(
     answer: oneshot::Sender<Response>,
 ) {
     let Some(source) = cameras.get(camera).cloned() else {
-        let _ = answer.send(Response::Failed(unknown(camera, cameras.keys().map(String::as_str).collect())));
+        let _ = answer.send(Response::Failed(nearest::unknown(
+            "camera",
+            camera,
+            cameras.keys().map(String::as_str).collect(),
+        )));
         return;
     };
     let (done, response) = oneshot::channel();
@@ -42,28 +47,5 @@ fn ask(source: &CameraSource, name: Option<&str>, value: Option<&str>) -> Respon
         }
         (Some(name), None) => source.control(name).map_or_else(failed, |one| Response::Controls(vec![one])),
         (None, _) => source.controls().map_or_else(failed, Response::Controls),
-    }
-}
-
-fn unknown(camera: &str, there: Vec<&str>) -> String {
-    let likeness = |name: &&str| strsim::jaro_winkler(camera, name);
-    let nearest = there.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|name| likeness(name) > 0.8);
-    let instead = match nearest {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None if there.is_empty() => "none runs".to_owned(),
-        None => format!("there are: {}", there.join(", ")),
-    };
-    format!("no camera is named `{camera}`; {instead}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_camera_is_answered_with_the_nearest_or_all() {
-        assert_eq!(unknown("frnt", vec!["back", "front"]), "no camera is named `frnt`; did you mean `front`?");
-        assert_eq!(unknown("x", vec!["back", "front"]), "no camera is named `x`; there are: back, front");
-        assert_eq!(unknown("x", vec![]), "no camera is named `x`; none runs");
     }
 }

@@ -3,6 +3,8 @@
 mod access;
 mod controls;
 mod listen;
+mod moving;
+mod nearest;
 mod plan;
 mod run;
 mod serving;

@@ -7,7 +7,7 @@ use crate::{
     media::{AudioFormat, VideoCodec},
     stream::{Loudness, VideoSettings},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The sources and streams of a config.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,6 +32,10 @@ pub struct StreamPlan {
     /// Never begin from a key frame older than 250 ms.
     pub fresh: bool,
     pub on_demand: bool,
+    /// Viewers at a time; None: as many as come.
+    pub max_viewers: Option<usize>,
+    /// Where further ones are sent.
+    pub relay: Option<Arc<str>>,
     pub video: Option<VideoPlan>,
     pub audio: Option<AudioPlan>,
 }
@@ -107,7 +111,14 @@ impl Plan {
 impl StreamPlan {
     /// Without what can change under viewers.
     fn essence(&self) -> Self {
-        let mut essence = Self { aliases: Vec::new(), fresh: false, on_demand: false, ..self.clone() };
+        let mut essence = Self {
+            aliases: Vec::new(),
+            fresh: false,
+            on_demand: false,
+            max_viewers: None,
+            relay: None,
+            ..self.clone()
+        };
         if let Some(video) = &mut essence.video {
             video.settings.bitrate = 0;
             video.settings.bitrate_ceiling = 0;
@@ -194,6 +205,8 @@ fn stream_plan(config: &Config, stream: &StreamConfig) -> StreamPlan {
         aliases: stream.aliases.clone(),
         fresh: stream.start == Start::Fresh,
         on_demand: stream.on_demand,
+        max_viewers: (stream.max_viewers > 0).then_some(stream.max_viewers as usize),
+        relay: stream.relay.as_deref().map(Arc::from),
         video,
         audio,
     }
@@ -231,9 +244,15 @@ mod tests {
     }
 
     #[test]
-    fn a_bitrate_an_alias_an_overlay_or_the_start_drops_no_viewer() {
-        let next =
-            TWO.replace("'2M' }", "'3M' }\n aliases = ['/live']\n start = 'fresh'\n on_demand = true\n overlay = true");
+    fn a_bitrate_an_alias_an_overlay_the_start_or_a_relay_drops_no_viewer() {
+        let changed = "'3M' }
+            aliases = ['/live']
+            start = 'fresh'
+            on_demand = true
+            overlay = true
+            max_viewers = 1
+            relay = 'rtsp://relay/main'";
+        let next = TWO.replace("'2M' }", changed);
         assert_eq!(plan(TWO).diff(&plan(&next)).streams, [StreamChange::Keep, StreamChange::Keep]);
     }
 

@@ -4,6 +4,7 @@ use super::{
     access::{self, MADE_USER},
     controls,
     listen::{self, Listener},
+    moving,
     plan::Plan,
     serving::Serving,
     status,
@@ -196,6 +197,7 @@ impl Server {
             Command::Control { camera, name, value } => {
                 return controls::obey(&self.serving.cameras, &camera, name, value, answer);
             }
+            Command::Move { stream } => moving::obey(&self.serving, &stream).await,
             Command::Status => Response::Status(Box::new(status::status(&self.serving, self.started).await)),
             Command::Reload => self.reload().map_or_else(Response::Failed, |()| Response::Done),
         };

@@ -130,6 +130,8 @@ impl Serving {
             hub: running.hub.clone(),
             aliases: running.plan.aliases.clone(),
             fresh: running.plan.fresh,
+            max_viewers: running.plan.max_viewers,
+            relay: running.plan.relay.clone(),
             camera: running.plan.video.as_ref().map(|video| video.camera.clone()),
             bitrate: running.plan.video.as_ref().map_or(0, |video| video.settings.bitrate),
         });

@@ -36,7 +36,7 @@ impl Control {
             Ok(Response::Controls(controls)) if controls.is_empty() => print("The camera has no controls.\n"),
             Ok(Response::Controls(controls)) => print(&control_table(&controls)),
             Ok(Response::Failed(why)) => fail(why),
-            Ok(Response::Done | Response::Status(_)) => fail("the server told no controls"),
+            Ok(_) => fail("the server told no controls"),
             Err(error) => fail(error),
         }
     }

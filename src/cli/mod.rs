@@ -4,6 +4,7 @@ mod check;
 mod control;
 mod devices;
 mod log;
+mod move_viewers;
 mod passwd;
 mod reload;
 mod run;
@@ -36,6 +37,8 @@ enum Command {
     Devices(devices::Devices),
     /// Read or set a control of a camera of the running server
     Control(control::Control),
+    /// Send the viewers of a stream to its relay
+    Move(move_viewers::MoveViewers),
     /// Print a [[user]] block for the config
     Passwd(passwd::Passwd),
     /// Say how the running server fares and who watches
@@ -53,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Devices(command) => command.run(),
         Command::Control(command) => command.run(),
+        Command::Move(command) => command.run(),
         Command::Passwd(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Reload(command) => command.run(),

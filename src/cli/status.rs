@@ -26,7 +26,7 @@ impl Status {
             }
             Ok(Response::Status(status)) => print(&readable(&status)),
             Ok(Response::Failed(why)) => fail(why),
-            Ok(Response::Done | Response::Controls(_)) => fail("the server told no status"),
+            Ok(_) => fail("the server told no status"),
             Err(error) => fail(error),
         }
     }

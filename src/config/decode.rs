@@ -256,8 +256,8 @@ fn stream(
         on_demand: s.or("on_demand", forms::boolean(), default.on_demand),
         overlay,
         srtp: s.not_yet("srtp", forms::boolean(), default.srtp, "false"),
-        max_viewers: s.not_yet("max_viewers", whole(0..=100_000), default.max_viewers, "0"),
-        relay: s.not_yet("relay", forms::optional(forms::text("an rtsp:// URL")), None, "\"\""),
+        max_viewers: s.or("max_viewers", whole(0..=100_000), default.max_viewers),
+        relay: s.or("relay", forms::optional(forms::rtsp_url()), None),
         dscp: s.not_yet("dscp", whole(0..=63), default.dscp, "0"),
         multicast: multicast(s.section("multicast")),
         ..default

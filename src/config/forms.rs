@@ -256,6 +256,18 @@ pub(super) fn socket_address() -> Form<SocketAddr> {
     Form::text("ADDRESS:PORT, such as \"0.0.0.0:8554\" or \"[::]:8554\"", |text| text.parse().ok())
 }
 
+/// Absolute, as a Location header carries it.
+pub(super) fn rtsp_url() -> Form<String> {
+    Form::text("a whole URL, such as \"rtsp://relay.example/front\"", |text| {
+        let (scheme, rest) = text.split_once("://")?;
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let known = ["rtsp", "rtsps"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+        let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+        (known && !host.is_empty() && !host.starts_with(':') && printable && is_plain(text)).then(|| text.to_owned())
+    })
+}
+
 /// An address or a CIDR range.
 pub(super) fn network() -> Form<IpNet> {
     Form::text("an address or a range, such as \"192.168.1.7\" or \"192.168.0.0/16\"", |text| {

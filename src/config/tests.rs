@@ -328,6 +328,15 @@ fn errors_name_key_and_mend() {
             "stream.b.aliases: \"/x/\" is already stream \"b\"",
         ),
         ("[stream.b]\nvideo = { from = 'front' }\naliases = ['x']", "stream.b.aliases: \"x\" is no path of a URL"),
+        (
+            "[stream.b]\nvideo = { from = 'front' }\nrelay = 'relay.example/front'",
+            "stream.b.relay: \"relay.example/front\" does not fit here; expected a whole URL, such as",
+        ),
+        (
+            "[stream.b]\nvideo = { from = 'front' }\nrelay = 'rtsp://:8554/b'",
+            "stream.b.relay: \"rtsp://:8554/b\" does not",
+        ),
+        ("[stream.b]\nvideo = { from = 'front' }\nmax_viewers = -1", "stream.b.max_viewers: -1 is out of range"),
         ("[stream.main]", "syntax: duplicate key"),
         (
             "[[user]]\nname = 'nvr'",
@@ -363,8 +372,6 @@ fn what_comes_later_takes_its_default_only() {
         ("server", "metrics", "''", "'127.0.0.1:9554'"),
         ("server", "transports", "['udp', 'tcp', 'http', 'websocket', 'multicast']", "['udp', 'http']"),
         ("stream.main", "srtp", "false", "true"),
-        ("stream.main", "relay", "''", "'rtsp://relay/front'"),
-        ("stream.main", "max_viewers", "0", "3"),
         ("stream.main", "dscp", "0", "46"),
         ("stream.main", "allow", "[]", "['10.0.0.1']"),
         ("stream.main", "deny", "[]", "['10.0.0.1']"),

@@ -43,6 +43,10 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         value: Option<String>,
     },
+    /// Ask the viewers of a stream to go on at its relay.
+    Move {
+        stream: String,
+    },
     Status,
     /// Read the config anew; answered when it is applied, or refused whole.
     Reload,
@@ -53,9 +57,21 @@ pub enum Command {
 pub enum Response {
     Done,
     Controls(Vec<ControlInfo>),
+    Moved(Moved),
     Status(Box<Status>),
     /// Why not, for a person.
     Failed(String),
+}
+
+/// What became of [`Command::Move`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// The URL that they were given.
+    pub relay: String,
+    /// Viewers that were told.
+    pub told: u64,
+    /// Viewers over UDP that have no connection open on which to tell them.
+    pub out_of_reach: u64,
 }
 
 /// A [`Response`] as it is written.
@@ -67,6 +83,8 @@ struct Wire {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     controls: Option<Vec<ControlInfo>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    moved: Option<Moved>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     status: Option<Box<Status>>,
 }
 
@@ -75,6 +93,7 @@ impl From<Response> for Wire {
         match response {
             Response::Done => Self { ok: true, ..Self::default() },
             Response::Controls(controls) => Self { ok: true, controls: Some(controls), ..Self::default() },
+            Response::Moved(moved) => Self { ok: true, moved: Some(moved), ..Self::default() },
             Response::Status(status) => Self { ok: true, status: Some(status), ..Self::default() },
             Response::Failed(error) => Self { error: Some(error), ..Self::default() },
         }
@@ -82,11 +101,12 @@ impl From<Response> for Wire {
 }
 
 impl From<Wire> for Response {
-    fn from(Wire { ok, error, controls, status }: Wire) -> Self {
-        match (ok, status, controls) {
-            (true, Some(status), _) => Self::Status(status),
-            (true, None, Some(controls)) => Self::Controls(controls),
-            (true, None, None) => Self::Done,
+    fn from(Wire { ok, error, controls, moved, status }: Wire) -> Self {
+        match (ok, status, controls, moved) {
+            (true, Some(status), ..) => Self::Status(status),
+            (true, None, Some(controls), _) => Self::Controls(controls),
+            (true, None, None, Some(moved)) => Self::Moved(moved),
+            (true, None, None, None) => Self::Done,
             (false, ..) => Self::Failed(error.unwrap_or_else(|| "failed".into())),
         }
     }
@@ -251,6 +271,7 @@ mod tests {
                 Command::Status => Response::Done,
                 Command::Reload => Response::Failed("f:1:1: no".into()),
                 Command::Control { .. } => Response::Controls(vec![]),
+                Command::Move { stream } => Response::Moved(Moved { relay: stream, told: 2, out_of_reach: 1 }),
             }
         }
     }
@@ -272,6 +293,8 @@ mod tests {
         let (_folder, path) = server(LIMITS);
         assert_eq!(request(&path, &Command::Status).unwrap(), Response::Done);
         assert_eq!(request(&path, &Command::Reload).unwrap(), Response::Failed("f:1:1: no".into()));
+        let moved = Moved { relay: "main".into(), told: 2, out_of_reach: 1 };
+        assert_eq!(request(&path, &Command::Move { stream: "main".into() }).unwrap(), Response::Moved(moved));
         let metadata = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
         assert_eq!((metadata(&path), metadata(path.parent().unwrap())), (0o660, 0o700));
     }

@@ -102,6 +102,9 @@ impl State {
     /// Waits, with the stream's sources running, until all its formats are known.
     fn describe(&mut self, connection: ConnectionId, id: AskId, name: &str) -> Option<Answer> {
         let Some(hub) = self.hub(name) else { return Some(Answer::Refused(Refusal::NotFound)) };
+        if let Some(elsewhere) = self.full(hub) {
+            return Some(elsewhere);
+        }
         if let Some(description) = description(hub) {
             return Some(Answer::Described(description));
         }
@@ -134,6 +137,11 @@ impl State {
         now: MonoTime,
     ) -> Answer {
         let Some(hub) = self.hub(stream).cloned() else { return Answer::Refused(Refusal::NotFound) };
+        if !self.viewers.contains_key(&session)
+            && let Some(elsewhere) = self.full(&hub)
+        {
+            return elsewhere;
+        }
         let Some(peer) = self.peers.get(&connection) else { return Answer::Refused(Refusal::Internal) };
         let (peer_address, local) = (peer.address, peer.local);
         let Some(index) = hub.tracks().iter().position(|candidate| candidate.id == track) else {
@@ -200,6 +208,14 @@ impl State {
         let udp = matches!(offer, TransportOffer::Udp { .. });
         let server_ports = self.settings.ports.filter(|_| udp).map(|port| (port, port + 1));
         Answer::SetUp(Accepted { chosen, server_ports, ssrc })
+    }
+
+    /// What one viewer more gets of a stream that has all it takes.
+    fn full(&self, hub: &Hub) -> Option<Answer> {
+        let entry = &self.streams.get(&hub.id())?.entry;
+        let viewers = self.viewers.values().filter(|viewer| viewer.hub == hub.id()).count();
+        entry.max_viewers.filter(|most| viewers >= *most)?;
+        Some(entry.relay.clone().map_or(Answer::Refused(Refusal::Full), Answer::Elsewhere))
     }
 
     fn hub(&self, name: &str) -> Option<&Arc<Hub>> {

@@ -29,6 +29,7 @@ mod viewer;
 mod worker;
 
 pub use access::{Access, AccessRules};
+pub use state::Told;
 pub use status::{TransportName, ViewerStatus, Way, WorkerStatus};
 pub use udp::PortPair;
 pub use worker::{Settings, Worker};
@@ -50,6 +51,10 @@ pub struct TableEntry {
     pub aliases: Vec<String>,
     /// Never begin from a key frame older than 250 ms.
     pub fresh: bool,
+    /// Sessions that it takes at a time; None: as many as come.
+    pub max_viewers: Option<usize>,
+    /// The URL to which further ones are sent.
+    pub relay: Option<Arc<str>>,
     /// What it shows, and at which configured bitrate (bit/s): `?bitrate=` chooses among the streams of one camera.
     pub camera: Option<String>,
     pub bitrate: u32,

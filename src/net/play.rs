@@ -9,7 +9,7 @@ use super::{
 use crate::{
     rtsp::{Answer, AskId, ConnectionId, Input, PlayStart, Refusal, SessionId},
     stream::KeyframeAnswer,
-    time::MonoTime,
+    time::{MonoTime, WallClock},
 };
 use std::time::Duration;
 
@@ -62,11 +62,11 @@ impl State {
         let Some(viewer) = self.viewers.get(&session) else { return refused };
         let Some(stream) = self.streams.get(&viewer.hub) else { return refused };
         if let Some(cursor) = &viewer.cursor {
-            return Some(Answer::Playing(play_starts(viewer, stream, cursor.position())));
+            return Some(self.playing(viewer, stream, cursor.position(), now));
         }
         let (position, settle_at) = match beginning(viewer, stream, now) {
             Beginning::At(position) if all_flow(viewer, stream, position, now) => {
-                return Some(self.begin(session, position, starting));
+                return Some(self.begin(session, position, starting, now));
             }
             Beginning::At(position) => (Some(position), now + TRACK_WAIT),
             Beginning::AtNextKey { settle_at } => (None, settle_at),
@@ -117,7 +117,7 @@ impl State {
             Some(position)
                 if self.viewers.contains_key(&waiting.session) && self.streams.contains_key(&waiting.hub) =>
             {
-                self.begin(waiting.session, position, &mut starting)
+                self.begin(waiting.session, position, &mut starting, now)
             }
             _ => Answer::Refused(Refusal::NotReady),
         };
@@ -127,11 +127,23 @@ impl State {
         }
     }
 
-    fn begin(&mut self, session: SessionId, position: u64, starting: &mut Vec<(SessionId, Cursor)>) -> Answer {
+    fn begin(
+        &mut self,
+        session: SessionId,
+        position: u64,
+        starting: &mut Vec<(SessionId, Cursor)>,
+        now: MonoTime,
+    ) -> Answer {
         let (viewer, stream) = (&self.viewers[&session], &self.streams[&self.viewers[&session].hub]);
         let wants = [viewer.tracks[0].is_some(), viewer.tracks[1].is_some()];
         starting.push((session, Cursor::new(position, wants)));
-        Answer::Playing(play_starts(viewer, stream, position))
+        self.playing(viewer, stream, position, now)
+    }
+
+    fn playing(&self, viewer: &Viewer, stream: &Stream, position: u64, now: MonoTime) -> Answer {
+        let first = stream.ring.entry(position).map_or(now, |entry| entry.batch.stamp());
+        let at = WallClock::synchronised().then(|| self.wall().wall(first));
+        Answer::Playing { starts: play_starts(viewer, stream, position), at }
     }
 
     /// Lets media flow to a viewer whose PLAY is answered.

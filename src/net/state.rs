@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     rtp::rtcp,
-    rtsp::{self, ConnectionId, SessionId, Sessions},
+    rtsp::{self, ConnectionId, Input, SessionId, Sessions},
     time::{MonoTime, WallClock},
 };
 use std::{
@@ -50,6 +50,14 @@ pub struct Stream {
     pub ring: Ring,
     /// Who watches it.
     pub viewers: Vec<SessionId>,
+}
+
+/// Viewers who were asked to go elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    pub told: usize,
+    /// Those over UDP that have closed their connection: there is no way to tell them.
+    pub out_of_reach: usize,
 }
 
 /// One RTSP connection.
@@ -125,6 +133,23 @@ impl State {
         let Some(peer) = session.connection.and_then(|connection| self.peers.get_mut(&connection)) else { return };
         peer.closing = true;
         peer.wake.notify_one();
+    }
+
+    /// Asks all who have played this stream to go on at `location`. Who does not understand that stays.
+    pub fn redirect(&mut self, hub: u64, location: &str, now: MonoTime) -> Told {
+        let viewers = self.viewers.iter().filter(|(_, viewer)| viewer.hub == hub && viewer.since.is_some());
+        let sessions: Vec<SessionId> = viewers.map(|(session, _)| *session).collect();
+        let mut told = Told::default();
+        for session in sessions {
+            match self.sessions.get(session).and_then(|session| session.connection) {
+                Some(connection) => {
+                    self.feed(connection, Input::Redirect { session, location }, now);
+                    told.told += 1;
+                }
+                None => told.out_of_reach += 1,
+            }
+        }
+        told
     }
 
     /// Stops a viewer, with RTCP BYE.

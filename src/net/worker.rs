@@ -5,7 +5,7 @@ use super::{
     access::Access,
     clients, media,
     ports::{self, Kind},
-    state::State,
+    state::{State, Told},
     status::WorkerStatus,
     udp::PortPair,
 };
@@ -55,6 +55,7 @@ pub struct Worker {
 enum Command {
     Listen(Vec<TcpListener>),
     Apply(Table, Arc<Access>, Settings),
+    Redirect { hub: u64, location: Arc<str>, answer: oneshot::Sender<Told> },
     Status(oneshot::Sender<WorkerStatus>),
     ShutDown(oneshot::Sender<()>),
 }
@@ -105,6 +106,13 @@ impl Worker {
         self.tell(Command::Apply(table, access, settings));
     }
 
+    /// Asks the viewers of this stream ([`crate::stream::Hub::id`]) to go on at `location`.
+    pub async fn redirect(&self, hub: u64, location: Arc<str>) -> Told {
+        let (answer, answered) = oneshot::channel();
+        self.tell(Command::Redirect { hub, location, answer });
+        answered.await.unwrap_or_default()
+    }
+
     /// Its viewers and counters.
     pub async fn status(&self) -> WorkerStatus {
         let (answer, answered) = oneshot::channel();
@@ -152,6 +160,9 @@ async fn obey(state: Rc<RefCell<State>>, mut commands: mpsc::UnboundedReceiver<C
                 let mut state = state.borrow_mut();
                 state.settings = settings;
                 state.apply(table, access, MonoTime::now());
+            }
+            Command::Redirect { hub, location, answer } => {
+                let _ = answer.send(state.borrow_mut().redirect(hub, &location, MonoTime::now()));
             }
             Command::Status(answer) => {
                 let _ = answer.send(state.borrow().status(MonoTime::now()));

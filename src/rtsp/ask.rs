@@ -1,7 +1,7 @@
 //! What goes into a connection and what comes out of it.
 
 use super::{Method, Session, SessionId, StreamTarget, TransportOffer};
-use crate::media::TrackFormat;
+use crate::{media::TrackFormat, time::WallTime};
 use bytes::Bytes;
 use std::{fmt, sync::Arc};
 
@@ -12,6 +12,8 @@ pub enum Input<'a> {
     Bytes(&'a [u8]),
     /// The answer to an [`Ask`]. One that nobody waits for is ignored.
     Answer(AskId, Answer),
+    /// Tell the client of this session, which belongs to the connection, to go on at `location`, an absolute URL.
+    Redirect { session: SessionId, location: &'a str },
     /// The time that [`super::Connection::poll_timeout`] named has come.
     Timeout,
     /// The peer closed, or the socket failed.
@@ -85,9 +87,15 @@ pub enum Answer {
     Challenge(String),
     Described(Description),
     SetUp(Accepted),
-    /// One for each track of the session that has media to come.
-    Playing(Vec<PlayStart>),
+    Playing {
+        /// One for each track of the session that has media to come.
+        starts: Vec<PlayStart>,
+        /// When what is sent first was taken; None while the clock cannot tell.
+        at: Option<WallTime>,
+    },
     Done,
+    /// 302: the stream takes no further viewers, but this URL does.
+    Elsewhere(Arc<str>),
     Refused(Refusal),
 }
 
@@ -98,10 +106,12 @@ pub enum Refusal {
     Forbidden,
     /// 404
     NotFound,
-    /// 453: the stream takes no further viewers.
+    /// 453: the stream takes no further viewers, and nobody else does in its place.
     Full,
     /// 461: none of the offers can be taken.
     UnsupportedTransport,
+    /// 463: the client's keys cannot be taken (RFC 4567).
+    KeyManagement,
     /// 503 with Retry-After: the stream has no picture yet, or a cap of the server is reached.
     NotReady,
     /// 500

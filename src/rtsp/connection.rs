@@ -2,10 +2,10 @@
 //! mean is in `methods.rs`.
 
 use super::{
-    Answer, AskId, CloseReason, ConnectionId, Input, Output, Parsed, Parser, Request, SessionId, Sessions,
+    Answer, AskId, CloseReason, ConnectionId, Input, Method, Output, Parsed, Parser, Request, SessionId, Sessions,
     StreamTarget, Transport, Transports,
     methods::{Exchange, Open, Outcome},
-    response::{HTTP_NOT_FOUND, Response},
+    response::{self, HTTP_NOT_FOUND, Response},
 };
 use crate::time::MonoTime;
 use bytes::Bytes;
@@ -49,6 +49,8 @@ pub struct Connection {
     /// The exchange whose ask is open.
     open: Option<(AskId, Open)>,
     last_ask: AskId,
+    /// Of the server's own last request (RFC 2326 §12.17: each side counts for itself).
+    last_cseq: u32,
     /// The sessions that belong to this connection; some may have ended.
     pub(super) own: Vec<SessionId>,
     /// What the last DESCRIBE led to.
@@ -71,6 +73,7 @@ impl Connection {
             outputs: VecDeque::new(),
             open: None,
             last_ask: AskId(0),
+            last_cseq: 0,
             own: Vec::new(),
             described: None,
             last_request: now,
@@ -92,6 +95,7 @@ impl Connection {
                 self.advance(sessions, now);
             }
             Input::Answer(id, answer) => self.answered(id, answer, sessions, now),
+            Input::Redirect { session, location } => self.redirect(session, location, sessions, now),
             Input::Timeout => self.timed_out(sessions, now),
             Input::PeerClosed => self.close(CloseReason::PeerClosed, sessions),
         }
@@ -198,6 +202,17 @@ impl Connection {
 
     fn send(&mut self, response: &Response, cseq: Option<u32>, sessions: &Sessions, now: MonoTime) {
         self.outputs.push_back(Output::Send(response.encode(cseq, &self.settings.server, sessions.wall(now))));
+    }
+
+    /// RFC 2326 §10.10. A client that does not know the method says so, or nothing, and goes on as before.
+    fn redirect(&mut self, id: SessionId, location: &str, sessions: &Sessions, now: MonoTime) {
+        let Some(session) = sessions.get(id).filter(|session| session.connection == Some(self.settings.id)) else {
+            return;
+        };
+        self.last_cseq += 1;
+        let headers = [("Session", id.to_string()), ("Location", location.to_owned())];
+        let request = response::request(Method::Redirect, &session.url, self.last_cseq, sessions.wall(now), &headers);
+        self.outputs.push_back(Output::Send(request));
     }
 
     fn frame(&mut self, channel: u8, payload: Bytes, sessions: &mut Sessions, now: MonoTime) {

@@ -3,14 +3,14 @@
 use super::{
     Answer, Ask, Connection, Description, Method, PlayStart, Refusal, Request, Session, SessionId, SessionState,
     Sessions, StreamInfo, StreamTarget,
-    headers::{accepts_sdp, option_tags, range::ends_before_it_starts},
+    headers::{accepts_sdp, option_tags, range},
     message::{MAX_URL, Version},
     response::{PUBLIC, Response},
     sdp,
     setup::SetupStep,
     url::RequestUrl,
 };
-use crate::time::MonoTime;
+use crate::time::{MonoTime, WallTime};
 use std::sync::Arc;
 
 /// After 503 (RFC 2326 §12.31), in seconds.
@@ -151,6 +151,9 @@ impl Connection {
                 Outcome::Respond(Response::ok())
             }
             (_, Answer::Refused(refusal)) => Outcome::Respond(refused(refusal)),
+            (Step::Describe { .. } | Step::Setup(_), Answer::Elsewhere(location)) => {
+                Outcome::Respond(Response::new(302).with("Location", location.as_ref()))
+            }
             (Step::Authorize, Answer::Challenge(challenge)) => {
                 Outcome::Respond(Response::new(401).with("WWW-Authenticate", challenge))
             }
@@ -166,7 +169,9 @@ impl Connection {
                 let response = self.set_up(exchange, setup, accepted, sessions, now);
                 Outcome::Respond(response.unwrap_or_else(|refusal| refusal))
             }
-            (Step::Play(id), Answer::Playing(starts)) => Outcome::Respond(played(exchange, id, &starts, sessions)),
+            (Step::Play(id), Answer::Playing { starts, at }) => {
+                Outcome::Respond(played(exchange, id, &starts, at, sessions))
+            }
             (Step::Pause(id), Answer::Done) => Outcome::Respond(match sessions.get_mut(id) {
                 Some(session) => {
                     session.state = SessionState::Ready;
@@ -203,7 +208,7 @@ impl Connection {
             Method::Setup => self.setup(exchange, user, stream, sessions, now),
             Method::Play => {
                 let session = self.session(exchange, &user, stream.as_ref(), sessions, now)?.id;
-                if exchange.request.headers("Range").any(ends_before_it_starts) {
+                if exchange.request.headers("Range").any(range::ends_before_it_starts) {
                     return Err(Response::new(457));
                 }
                 Ok(Outcome::Ask(Ask::Play { session }, Step::Play(session)))
@@ -299,7 +304,13 @@ fn left_out(target: &StreamTarget, video: bool) -> bool {
     target.leaves_out(if video { "video" } else { "audio" })
 }
 
-fn played(exchange: &Exchange, id: SessionId, starts: &[PlayStart], sessions: &mut Sessions) -> Response {
+fn played(
+    exchange: &Exchange,
+    id: SessionId,
+    starts: &[PlayStart],
+    at: Option<WallTime>,
+    sessions: &mut Sessions,
+) -> Response {
     let Some(session) = sessions.get_mut(id) else { return Response::new(454) };
     session.state = SessionState::Playing;
     // Each track by the URL it was set up by: clients compare it as text.
@@ -309,7 +320,10 @@ fn played(exchange: &Exchange, id: SessionId, starts: &[PlayStart], sessions: &m
         .filter_map(|track| starts.iter().find(|start| start.track == track.id).map(|start| (track, start)))
         .map(|(track, start)| format!("url={};seq={};rtptime={}", track.url, start.seq, start.rtptime))
         .collect();
-    let mut response = Response::ok().with("Session", session_header(session)).with("Range", "npt=now-");
+    // Live plays from now, in whose clock the client asked.
+    let by_the_clock = exchange.request.headers("Range").any(range::is_by_the_clock);
+    let range = at.filter(|_| by_the_clock).map_or("npt=now-".to_owned(), range::from);
+    let mut response = Response::ok().with("Session", session_header(session)).with("Range", range);
     if !info.is_empty() {
         response = response.with("RTP-Info", info.join(","));
     }
@@ -330,6 +344,7 @@ pub(super) fn refused(refusal: Refusal) -> Response {
         Refusal::NotFound => Response::new(404),
         Refusal::Full => Response::new(453),
         Refusal::UnsupportedTransport => Response::new(461),
+        Refusal::KeyManagement => Response::new(463),
         Refusal::NotReady => Response::new(503).with("Retry-After", RETRY_AFTER),
         Refusal::Internal => Response::new(500),
     }

@@ -61,6 +61,7 @@ pub use url::{StreamTarget, same_target};
 pub fn read_header_value(value: &str) {
     headers::transport::parse(value);
     headers::range::ends_before_it_starts(value);
+    headers::range::is_by_the_clock(value);
     headers::accepts_sdp(std::iter::once(value));
     headers::option_tags(std::iter::once(value));
     headers::timestamp(value);

@@ -1,11 +1,9 @@
-//! Responses (RFC 2326 §7).
+//! What the server writes: responses (RFC 2326 §7), and requests of its own (§6).
 
+use super::Method;
 use crate::time::WallTime;
 use bytes::Bytes;
-use std::{
-    fmt::Write,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// All that a play server does (RFC 2326 §12.28, §12.4).
 pub(super) const PUBLIC: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
@@ -37,31 +35,62 @@ impl Response {
         self.with("Content-Type", content_type)
     }
 
-    /// The bytes for the wire. No value can add a line: what controls the terminal or the protocol is left out here,
-    /// wherever it came from.
+    /// The bytes for the wire.
     pub fn encode(&self, cseq: Option<u32>, server: &str, date: Option<WallTime>) -> Bytes {
-        let mut text = format!("RTSP/1.0 {} {}\r\n", self.status, reason(self.status));
-        let mut line = |name: &str, value: &str| {
-            let _ = write!(text, "{name}: ");
-            text.extend(value.chars().filter(|c| !c.is_control()));
-            text.push_str("\r\n");
-        };
-        if let Some(cseq) = cseq {
-            line("CSeq", &cseq.to_string());
-        }
-        if let Some(date) = date {
-            line("Date", &httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(date.as_millis())));
-        }
-        line("Server", server);
+        let mut message = Message::new(&format!("RTSP/1.0 {} {}", self.status, reason(self.status)), cseq, date);
+        message.line("Server", server);
         for (name, value) in &self.headers {
-            line(name, value);
+            message.line(name, value);
         }
         if !self.body.is_empty() {
-            line("Content-Length", &self.body.len().to_string());
+            message.line("Content-Length", &self.body.len().to_string());
         }
-        text.push_str("\r\n");
-        let mut bytes = text.into_bytes();
-        bytes.extend_from_slice(&self.body);
+        message.finish(&self.body)
+    }
+}
+
+/// A request of the server's own (RFC 2326 §6), for the wire.
+pub(super) fn request(
+    method: Method,
+    url: &str,
+    cseq: u32,
+    date: Option<WallTime>,
+    headers: &[(&'static str, String)],
+) -> Bytes {
+    let url: String = url.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect();
+    let mut message = Message::new(&format!("{} {url} RTSP/1.0", method.as_str()), Some(cseq), date);
+    for (name, value) in headers {
+        message.line(name, value);
+    }
+    message.finish(&[])
+}
+
+/// A message that is being written.
+struct Message(String);
+
+impl Message {
+    fn new(first_line: &str, cseq: Option<u32>, date: Option<WallTime>) -> Self {
+        let mut message = Self(format!("{first_line}\r\n"));
+        if let Some(cseq) = cseq {
+            message.line("CSeq", &cseq.to_string());
+        }
+        if let Some(date) = date {
+            message.line("Date", &httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(date.as_millis())));
+        }
+        message
+    }
+
+    /// No value can add a line: what controls the terminal or the protocol is left out here, wherever it came from.
+    fn line(&mut self, name: &str, value: &str) {
+        self.0.extend([name, ": "]);
+        self.0.extend(value.chars().filter(|c| !c.is_control()));
+        self.0.push_str("\r\n");
+    }
+
+    fn finish(mut self, body: &[u8]) -> Bytes {
+        self.0.push_str("\r\n");
+        let mut bytes = self.0.into_bytes();
+        bytes.extend_from_slice(body);
         bytes.into()
     }
 }
@@ -73,6 +102,7 @@ pub(super) const HTTP_NOT_FOUND: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Len
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        302 => "Moved Temporarily",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -90,6 +120,7 @@ fn reason(status: u16) -> &'static str {
         459 => "Aggregate Operation Not Allowed",
         460 => "Only Aggregate Operation Allowed",
         461 => "Unsupported Transport",
+        463 => "Key Management Failure",
         501 => "Not Implemented",
         503 => "Service Unavailable",
         505 => "RTSP Version Not Supported",

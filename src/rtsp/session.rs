@@ -86,6 +86,8 @@ pub struct Session {
     pub last_activity: MonoTime,
     /// How the client named the stream.
     pub(super) path: String,
+    /// The same as an absolute URL, without credentials.
+    pub(super) url: String,
     pub(super) timeout: Duration,
 }
 

@@ -146,6 +146,7 @@ impl Connection {
                 user: setup.user,
                 connection: Some(self.settings.id),
                 last_activity: now,
+                url: exchange.url.presentation_url(self.settings.local),
                 path: exchange.url.target.as_ref().map(|target| target.path.clone()).unwrap_or_default(),
                 timeout: self.settings.session_timeout,
             });

@@ -90,12 +90,17 @@ impl RequestUrl {
         }
     }
 
+    /// The URL by which the stream was asked for, absolute, without credentials and track.
+    pub fn presentation_url(&self, local: IpAddr) -> String {
+        self.content_base(local).trim_end_matches('/').to_owned()
+    }
+
     /// The URL by which this track was asked for, absolute and without credentials.
     pub fn track_url(&self, local: IpAddr) -> String {
         let base = self.content_base(local);
         match self.target.as_ref().and_then(|target| target.track) {
             Some(track) => format!("{base}{TRACK}{track}"),
-            None => base.trim_end_matches('/').to_owned(),
+            None => self.presentation_url(local),
         }
     }
 }

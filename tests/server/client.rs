@@ -60,9 +60,24 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
+/// What the server asks for; a response without a status.
+#[derive(Debug)]
+pub struct Request {
+    /// Method and URL.
+    pub line: String,
+    headers: Response,
+}
+
+impl Request {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.header(name)
+    }
+}
+
 #[derive(Debug)]
 pub enum Incoming {
     Response(Response),
+    Request(Request),
     Frame(Frame),
 }
 
@@ -75,8 +90,10 @@ pub struct Client {
     pub session: Option<String>,
     /// Sent with each request.
     pub login: Option<Login>,
-    /// Frames that came while a response was awaited.
+    /// Frames that came while something else was awaited.
     pub early: VecDeque<Frame>,
+    /// What the server asked for while something else was awaited.
+    pub asked: VecDeque<Request>,
 }
 
 /// An answer to a challenge, for any request.
@@ -133,6 +150,7 @@ impl Client {
             session: None,
             login: None,
             early: VecDeque::new(),
+            asked: VecDeque::new(),
         }
     }
 
@@ -158,7 +176,22 @@ impl Client {
         loop {
             match self.next().expect("closed instead of a response") {
                 Incoming::Response(response) => return response,
+                Incoming::Request(request) => self.asked.push_back(request),
                 Incoming::Frame(frame) => self.early.push_back(frame),
+            }
+        }
+    }
+
+    /// The next request of the server; a response before it is a fault.
+    pub fn asked(&mut self) -> Request {
+        loop {
+            if let Some(request) = self.asked.pop_front() {
+                return request;
+            }
+            match self.next().expect("closed instead of a request") {
+                Incoming::Request(request) => return request,
+                Incoming::Frame(frame) => self.early.push_back(frame),
+                Incoming::Response(response) => panic!("a response that nobody asked for: {response:?}"),
             }
         }
     }
@@ -168,9 +201,12 @@ impl Client {
         if let Some(frame) = self.early.pop_front() {
             return frame;
         }
-        match self.next().expect("closed instead of a frame") {
-            Incoming::Frame(frame) => frame,
-            Incoming::Response(response) => panic!("a response that nobody asked for: {response:?}"),
+        loop {
+            match self.next().expect("closed instead of a frame") {
+                Incoming::Frame(frame) => return frame,
+                Incoming::Request(request) => self.asked.push_back(request),
+                Incoming::Response(response) => panic!("a response that nobody asked for: {response:?}"),
+            }
         }
     }
 
@@ -269,18 +305,21 @@ fn parse(bytes: &[u8]) -> Option<(usize, Incoming)> {
         let frame = Frame { channel: bytes[1], payload: bytes.get(4..length)?.to_vec() };
         return Some((length, Incoming::Frame(frame)));
     }
-    assert!(
-        b"RTSP/1.0 ".starts_with(&bytes[..bytes.len().min(9)]),
-        "no framing: {:02x?}",
-        &bytes[..bytes.len().min(64)]
-    );
+    let begins_as = |start: &[u8]| start.starts_with(&bytes[..bytes.len().min(start.len())]);
+    let asks = begins_as(b"REDIRECT ");
+    assert!(asks || begins_as(b"RTSP/1.0 "), "no framing: {:02x?}", &bytes[..bytes.len().min(64)]);
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let text = str::from_utf8(&bytes[..head]).unwrap();
     let mut lines = text.lines();
-    let status = lines.next().unwrap()["RTSP/1.0 ".len()..][..3].parse().unwrap();
+    let line = lines.next().unwrap();
+    let status = if asks { 0 } else { line["RTSP/1.0 ".len()..][..3].parse().unwrap() };
     let headers: Vec<(String, String)> =
         lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.into(), value.into())).collect();
     let mut response = Response { status, headers, body: String::new() };
+    if asks {
+        let line = line.strip_suffix(" RTSP/1.0").unwrap().to_owned();
+        return Some((head, Incoming::Request(Request { line, headers: response })));
+    }
     let body = response.header("Content-Length").map_or(0, |length| length.parse().unwrap());
     response.body = String::from_utf8(bytes.get(head..head + body)?.to_vec()).unwrap();
     Some((head + body, Incoming::Response(response)))

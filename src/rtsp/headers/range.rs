@@ -1,7 +1,9 @@
 //! The Range header (RFC 2326 §12.29) as a live stream needs it: all that can be wrong with one is that it ends
-//! before it starts.
+//! before it starts, and whatever else it says, play begins now.
 
 use super::super::message::number;
+use crate::time::WallTime;
+use jiff::{Timestamp, tz::TimeZone};
 
 /// Whether the range is empty by its own words; one that cannot be read, or names no two times, is not.
 pub(crate) fn ends_before_it_starts(value: &str) -> bool {
@@ -19,6 +21,28 @@ pub(crate) fn ends_before_it_starts(value: &str) -> bool {
     } else {
         false
     }
+}
+
+/// Whether the range is given in absolute time (§3.7).
+pub(crate) fn is_by_the_clock(value: &str) -> bool {
+    value.split_once('=').is_some_and(|(unit, _)| unit.trim().eq_ignore_ascii_case("clock"))
+}
+
+/// From this instant on, without end, in absolute time.
+pub(crate) fn from(start: WallTime) -> String {
+    let instant = Timestamp::from_nanosecond(i128::from(start.as_nanos())).unwrap_or(Timestamp::UNIX_EPOCH);
+    let utc = TimeZone::UTC.to_datetime(instant);
+    let (date, time) = (utc.date(), utc.time());
+    format!(
+        "clock={:04}{:02}{:02}T{:02}{:02}{:02}.{:03}Z-",
+        date.year(),
+        date.month(),
+        date.day(),
+        time.hour(),
+        time.minute(),
+        time.second(),
+        time.millisecond()
+    )
 }
 
 /// Seconds and billionths: `12.5` or `1:02:03.5` (§3.6). None for `now`, which no number is compared with.
@@ -96,10 +120,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn absolute_time_is_told_from_other_units_and_written_in_utc() {
+        for clock in ["clock=20261125T000000Z-", "Clock = 20261125T000000.5Z-20261125T000001Z", "clock="] {
+            assert!(is_by_the_clock(clock), "{clock}");
+        }
+        for other in ["npt=now-", "npt=0.000-", "smpte=0:10:20-", "clockwise=1-", "clock", ""] {
+            assert!(!is_by_the_clock(other), "{other}");
+        }
+        assert_eq!(from(WallTime::from_nanos(1_769_903_999_987_654_321)), "clock=20260131T235959.987Z-");
+        assert_eq!(from(WallTime::default()), "clock=19700101T000000.000Z-");
+    }
+
     proptest! {
+        #[test]
+        fn what_is_written_reads_back(nanos: u64) {
+            let written = from(WallTime::from_nanos(nanos));
+            prop_assert!(is_by_the_clock(&written));
+            let start = written.strip_prefix("clock=").and_then(|times| times.strip_suffix('-')).unwrap();
+            prop_assert!(clock(start).is_some(), "{}", written);
+            // One that ends a day before it starts.
+            let backwards = written.clone() + "19691231T000000Z";
+            prop_assert!(ends_before_it_starts(&backwards), "{}", backwards);
+        }
+
         #[test]
         fn never_panics(value in "(npt|clock|smpte)?=?[0-9:.TZ\\-ä]{0,40}") {
             ends_before_it_starts(&value);
+            is_by_the_clock(&value);
         }
     }
 }

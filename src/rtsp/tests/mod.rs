@@ -1,6 +1,7 @@
 //! The connection machine as a worker drives it, on a simulated clock.
 
 mod clients;
+mod redirects;
 mod sessions;
 mod statuses;
 mod streams;
@@ -8,7 +9,7 @@ mod streams;
 use super::*;
 use crate::{
     media::{AudioCodec, AudioFormat, FrameRate, H264Format, ParameterSets, Size, TrackFormat},
-    time::MonoTime,
+    time::{MonoTime, WallTime},
 };
 use bytes::Bytes;
 use std::{fmt::Write, sync::Arc, time::Duration};
@@ -17,12 +18,16 @@ use std::{fmt::Write, sync::Arc, time::Duration};
 const LOGIN: &str = "Authorization: Digest username=\"nvr\"\r\n";
 const CHALLENGE: &str = "Digest realm=\"Eyrie\", nonce=\"1\", stale=false, qop=\"auth\"";
 
+const RELAY: &str = "rtsp://relay.example/front";
+
 /// A worker with the streams `main` (video and sound), `mute` (video) and `radio` (sound), the user `nvr`, who may
-/// not see `secret`, and `starting`, which has no picture yet.
+/// not see `secret`; `starting` has no picture yet, `full` and `relayed` are full, `keyed` takes no keys.
 pub(super) struct Server {
     pub sessions: Sessions,
     pub now: MonoTime,
     pub anonymous: bool,
+    /// What PLAY is answered with.
+    pub clock: Option<WallTime>,
     pub transports: Transports,
     /// Asks are kept in `asked` and not answered.
     pub hold: bool,
@@ -47,6 +52,7 @@ impl Server {
             sessions: Sessions::new(),
             now: MonoTime::from_timespec(1000, 0),
             anonymous: false,
+            clock: None,
             transports: Transports { udp: true, tcp: true },
             hold: false,
             next_connection: 1,
@@ -159,7 +165,7 @@ impl Server {
                     Some("secret") => return Answer::Refused(Refusal::Forbidden),
                     Some("main" | "alias") => Some(info("main", &[(0, true), (1, false)])),
                     Some("starting") => Some(info("starting", &[(0, true)])),
-                    Some("full") => Some(info("full", &[(0, true)])),
+                    Some(name @ ("full" | "relayed" | "keyed")) => Some(info(name, &[(0, true)])),
                     Some("mute") => Some(info("mute", &[(0, true)])),
                     Some("radio") => Some(info("radio", &[(0, false)])),
                     Some(_) => return Answer::Refused(Refusal::NotFound),
@@ -169,18 +175,21 @@ impl Server {
             Ask::Describe { stream, .. } => match stream.as_ref() {
                 "starting" => Answer::Refused(Refusal::NotReady),
                 "full" => Answer::Refused(Refusal::Full),
+                "relayed" => Answer::Elsewhere(RELAY.into()),
                 name => Answer::Described(description(name)),
             },
             Ask::Setup { stream, .. } if stream.as_ref() == "full" => Answer::Refused(Refusal::Full),
+            Ask::Setup { stream, .. } if stream.as_ref() == "relayed" => Answer::Elsewhere(RELAY.into()),
+            Ask::Setup { stream, .. } if stream.as_ref() == "keyed" => Answer::Refused(Refusal::KeyManagement),
             Ask::Setup { track, .. } => Answer::SetUp(Accepted {
                 chosen: 0,
                 server_ports: Some((8000, 8001)),
                 ssrc: 0xe000_0000 + u32::from(*track),
             }),
-            Ask::Play { .. } => Answer::Playing(vec![
-                PlayStart { track: 1, seq: 9, rtptime: 90 },
-                PlayStart { track: 0, seq: 7, rtptime: 70 },
-            ]),
+            Ask::Play { .. } => Answer::Playing {
+                starts: vec![PlayStart { track: 1, seq: 9, rtptime: 90 }, PlayStart { track: 0, seq: 7, rtptime: 70 }],
+                at: self.clock,
+            },
             Ask::Pause { .. } | Ask::Teardown { .. } => Answer::Done,
         }
     }

@@ -219,7 +219,7 @@ fn a_session_that_ends_while_the_worker_is_asked_is_gone() {
     let (id, ask) = client.asked.pop().unwrap();
     assert!(matches!(ask, Ask::Play { .. }));
     server.sessions.remove(client.session.parse().unwrap());
-    server.input(&mut client, Input::Answer(id, Answer::Playing(vec![])));
+    server.input(&mut client, Input::Answer(id, Answer::Playing { starts: vec![], at: None }));
     assert_eq!(status(&client.sent), 454);
     // An answer that nobody waits for.
     server.input(&mut client, Input::Answer(id, Answer::Done));

@@ -22,6 +22,8 @@ fn each_request_on_a_fresh_connection() {
         (200, "SETUP", "rtsp://h/main?audio=0/trackID=0", UDP),
         (200, "SETUP", "rtsp://h/main/trackID=1?video=0", UDP),
         (200, "SETUP", "rtsp://h/radio/trackID=0", UDP),
+        (302, "DESCRIBE", "rtsp://h/relayed", ""),
+        (302, "SETUP", "rtsp://h/relayed", UDP),
         (400, "DESCRIBE", "http://h/main", ""),
         (400, "DESCRIBE", "rtsp://h/main", "no colon\r\n"),
         (400, "DESCRIBE", "rtsp://h/main", "bad name: x\r\n"),
@@ -55,6 +57,7 @@ fn each_request_on_a_fresh_connection() {
         (461, "SETUP", "rtsp://h/main/trackID=0", ""),
         (461, "SETUP", "rtsp://h/mute", "Transport: RTP/AVP;multicast;port=5000-5001\r\n"),
         (461, "SETUP", "rtsp://h/mute", "Transport: RTP/SAVP;unicast;client_port=1-2\r\n"),
+        (463, "SETUP", "rtsp://h/keyed", UDP),
         (501, "PLAY_NOTIFY", "rtsp://h/main", ""),
         (501, "describe", "rtsp://h/main", ""),
         (503, "DESCRIBE", "rtsp://h/starting", ""),
@@ -84,6 +87,14 @@ fn headers_that_belong_to_a_status() {
     assert_eq!(header(&answer, "Allow"), Some(public));
     let answer = server.request(&mut client, "OPTIONS", "*", "Require: onvif-replay\r\n");
     assert_eq!(header(&answer, "Unsupported"), Some("onvif-replay"));
+    for method in ["DESCRIBE", "SETUP"] {
+        let answer = server.request(&mut client, method, "rtsp://h/relayed", UDP);
+        assert_eq!(header(&answer, "Location"), Some(RELAY));
+    }
+    let answer = server.request(&mut client, "DESCRIBE", "rtsp://h/main", "");
+    assert_eq!(header(&answer, "Cache-Control"), Some("no-cache"));
+    let answer = server.request(&mut client, "SETUP", "rtsp://h/mute", UDP);
+    assert_eq!(header(&answer, "Cache-Control"), Some("no-cache"));
     let answer = server.request(&mut client, "DESCRIBE", "rtsp://h/starting", "");
     assert_eq!(header(&answer, "Retry-After"), Some("1"));
     let answer = server.bare_request(&mut client, "DESCRIBE", "rtsp://h/main", "");
@@ -97,7 +108,7 @@ fn headers_that_belong_to_a_status() {
 
 #[test]
 fn who_is_not_logged_in_sees_only_401() {
-    for path in ["main", "nothing", "secret", "starting", "full", "", "main/trackID=9", "../x"] {
+    for path in ["main", "nothing", "secret", "starting", "full", "relayed", "", "main/trackID=9", "../x"] {
         for method in ["DESCRIBE", "SETUP", "PLAY", "PAUSE", "TEARDOWN", "GET_PARAMETER", "SET_PARAMETER"] {
             let mut server = Server::new();
             let mut client = server.connect();
@@ -171,6 +182,42 @@ fn the_only_track_of_a_session_may_be_paused_by_its_own_url() {
     assert_eq!(server.status(&mut client, "SETUP", "rtsp://h/main/trackID=0", UDP), 200);
     assert_eq!(server.status(&mut client, "PLAY", "rtsp://h/main/trackID=0", SESSION), 200);
     assert_eq!(server.status(&mut client, "PAUSE", "rtsp://h/main/trackID=0", SESSION), 200);
+}
+
+#[test]
+fn play_says_which_time_now_is_in_the_clients_own_measure() {
+    let clock = WallTime::from_nanos(1_769_903_999_987_654_321);
+    for (range, known, unknown) in [
+        ("", "npt=now-", "npt=now-"),
+        ("Range: npt=0.000-\r\n", "npt=now-", "npt=now-"),
+        ("Range: npt=now-\r\n", "npt=now-", "npt=now-"),
+        ("Range: npt=5-8\r\n", "npt=now-", "npt=now-"),
+        ("Range: smpte=0:10:20-\r\n", "npt=now-", "npt=now-"),
+        ("Range: of=nonsense\r\n", "npt=now-", "npt=now-"),
+        ("Range: clock=20200101T000000Z-\r\n", "clock=20260131T235959.987Z-", "npt=now-"),
+        ("Range: Clock=20200101T000000Z-20200102T000000Z\r\n", "clock=20260131T235959.987Z-", "npt=now-"),
+    ] {
+        for (clock, expected) in [(Some(clock), known), (None, unknown)] {
+            let mut server = Server::new();
+            server.clock = clock;
+            let mut client = server.connect();
+            server.setup_main(&mut client, false);
+            let answer = server.request(&mut client, "PLAY", "rtsp://h/main/", &format!("{SESSION}{range}"));
+            assert_eq!((status(&answer), header(&answer, "Range")), (200, Some(expected)), "{range}");
+        }
+    }
+}
+
+/// What says how much the client can take is for servers that would choose by it (RFC 2326 §12.6, §12.7).
+#[test]
+fn bandwidth_and_blocksize_change_nothing() {
+    let mut server = Server::new();
+    let mut client = server.connect();
+    let plain = server.request(&mut client, "DESCRIBE", "rtsp://h/main", "");
+    let hinted = server.request(&mut client, "DESCRIBE", "rtsp://h/main", "Bandwidth: 1\r\nBlocksize: 1\r\n");
+    assert_eq!(plain.replace("CSeq: 1\r\n", "CSeq: 2\r\n"), hinted);
+    let setup = format!("{UDP}Bandwidth: x\r\nBlocksize: -5\r\n");
+    assert_eq!(server.status(&mut client, "SETUP", "rtsp://h/mute", &setup), 200);
 }
 
 #[test]
