@@ -109,11 +109,12 @@ def around():
 
 
 def is_well():
-    """Nobody watches, what always runs is live, and what runs on demand rests."""
+    """Nobody watches, what always runs is live, and what runs on demand rests: its encoder too is gone."""
     now = status()
     states = {stream['name']: stream['state'] for stream in now['streams']}
+    encoders = {stream['name'] for stream in now['streams'] if stream['encoder']}
     return (now['network']['connections'] == 0 and not any(stream['viewers'] for stream in now['streams'])
-            and states == {'main': 'live', 'small': 'idle', 'second': 'idle'}
+            and states == {'main': 'live', 'small': 'idle', 'second': 'idle'} and encoders == {'main'}
             and all(device['state'] in ('live', 'idle') for device in now['cameras'] + now['microphones']))
 
 
