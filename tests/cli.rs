@@ -217,6 +217,7 @@ impl Handler for Server {
                 streams: vec![],
                 cameras: vec![],
                 microphones: vec![],
+                tls: None,
                 network: NetworkStatus::default(),
             })),
             (Command::Reload, None) => Response::Done,

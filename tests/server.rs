@@ -17,10 +17,12 @@ mod server {
     mod relay;
     mod reload;
     mod run;
+    mod secure;
     mod seen;
     mod sessions;
     mod slow;
     mod status_codes;
+    mod tls;
     mod udp;
     mod world;
 }

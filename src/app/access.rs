@@ -1,16 +1,12 @@
 //! Users, and the password that Eyrie makes itself.
 
+use super::secret;
 use crate::{
     config::{self, Config},
     guard::{AccessList, DigestAlgorithm, LockoutLimits, Role, User, Users, make_password},
     net::AccessRules,
 };
-use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
-};
+use std::{fs, io, path::Path};
 
 /// Who may view where no user is configured.
 pub const MADE_USER: &str = "viewer";
@@ -66,21 +62,9 @@ pub fn made_password(state_dir: &Path) -> io::Result<String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(named(error)),
     }
-    fs::DirBuilder::new().recursive(true).mode(0o750).create(state_dir).map_err(named)?;
     let password = make_password();
-    write_secret(state_dir, &file, &password).map_err(named)?;
+    secret::write(state_dir, &file, &format!("{password}\n")).map_err(named)?;
     Ok(password)
-}
-
-/// Whole or not at all, so that a power cut leaves no empty file.
-fn write_secret(folder: &Path, file: &Path, secret: &str) -> io::Result<()> {
-    let new = file.with_extension("new");
-    let _ = fs::remove_file(&new);
-    let mut written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    writeln!(written, "{secret}")?;
-    written.sync_all()?;
-    fs::rename(&new, file)?;
-    fs::File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

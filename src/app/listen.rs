@@ -1,5 +1,6 @@
 //! Listening sockets.
 
+use crate::{config, net::Door};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io,
@@ -12,22 +13,36 @@ const BACKLOG: i32 = 1024;
 /// A listening socket, and the address it was asked for: port 0 is another then.
 pub struct Listener {
     pub wanted: SocketAddr,
+    /// For TLS.
+    pub secure: bool,
     pub socket: TcpListener,
 }
 
-/// Sockets for all `wanted` addresses; those of `present` are used on.
+/// Sockets for all addresses of `listen`, then of `listen_tls`; those of `present` are used on.
 ///
 /// # Errors
 /// An address is taken or not this machine's; the text names it.
-pub fn bind(wanted: &[SocketAddr], present: &[Listener]) -> io::Result<Vec<Listener>> {
-    let bound = wanted.iter().map(|address| {
-        let socket = match present.iter().find(|listener| listener.wanted == *address) {
+pub fn bind(server: &config::Server, present: &[Listener]) -> io::Result<Vec<Listener>> {
+    let plain = server.listen.iter().map(|address| (*address, false));
+    let all = plain.chain(server.listen_tls.iter().map(|address| (*address, true)));
+    let bound = all.map(|(wanted, secure)| {
+        let same = |listener: &&Listener| listener.wanted == wanted && listener.secure == secure;
+        let socket = match present.iter().find(same) {
             Some(listener) => listener.socket.try_clone()?,
-            None => bind_one(*address).map_err(|error| explain(*address, &error))?,
+            None => bind_one(wanted).map_err(|error| explain(wanted, secure, &error))?,
         };
-        Ok(Listener { wanted: *address, socket })
+        Ok(Listener { wanted, secure, socket })
     });
     bound.collect()
+}
+
+/// Further handles of them, for a worker.
+///
+/// # Errors
+/// There are no descriptors left.
+pub fn doors(listeners: &[Listener]) -> io::Result<Vec<Door>> {
+    let door = |listener: &Listener| Ok(Door { socket: listener.socket.try_clone()?, secure: listener.secure });
+    listeners.iter().map(door).collect()
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
@@ -51,10 +66,11 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn explain(address: SocketAddr, error: &io::Error) -> io::Error {
+fn explain(address: SocketAddr, secure: bool, error: &io::Error) -> io::Error {
+    let key = if secure { "listen_tls" } else { "listen" };
     let what = match error.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "port {} is taken by another program (`ss -ltnp` names it); choose another under [server] listen",
+            "port {} is taken by another program (`ss -ltnp` names it); choose another under [server] {key}",
             address.port()
         ),
         io::ErrorKind::PermissionDenied => format!("port {} is reserved for root", address.port()),

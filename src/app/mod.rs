@@ -1,12 +1,14 @@
 //! The composition: makes a plan from a config, builds every part from it, applies a changed one, shuts down.
 
 mod access;
+mod certificate;
 mod controls;
 mod listen;
 mod moving;
 mod nearest;
 mod plan;
 mod run;
+mod secret;
 mod serving;
 mod status;
 mod sys;

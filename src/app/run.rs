@@ -2,7 +2,7 @@
 
 use super::{
     access::{self, MADE_USER},
-    controls,
+    certificate, controls,
     listen::{self, Listener},
     moving,
     plan::Plan,
@@ -15,7 +15,7 @@ use crate::{
     config::{self, Config, Environment, Paths, Transport},
     device,
     health::control::{self, Command, Handler, Response},
-    net::{Access, PortPair, Settings, Worker},
+    net::{Access, Identity, PortPair, Settings, Worker},
     time::{MonoTime, WallClock},
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -101,14 +101,14 @@ impl Server {
         raise_file_limit();
         let paths = Paths::new(&config.server, &Environment::of_process());
         let control = control::bind(&paths.control_socket)?;
-        let listeners = listen::bind(&config.server.listen, &[])?;
+        let listeners = listen::bind(&config.server, &[])?;
         let udp = config.server.transports.contains(&Transport::Udp);
         let pair = udp.then(|| PortPair::bind(listen::udp_address(&listeners), config.server.udp_ports)).transpose()?;
         let password =
             needs_made_user(&config, &options).then(|| access::made_password(&paths.state_dir)).transpose()?;
         let rules = access::rules(&config, options.anonymous, password.as_deref());
         let access = Access::new(rules, None);
-        let settings = settings(&config, pair.as_ref().map(|pair| pair.port));
+        let settings = settings(&config, pair.as_ref().map(|pair| pair.port), identity(&config, &paths)?);
         let wall = Arc::new(Mutex::new(WallClock::start()));
         let worker = Worker::start(0, settings.clone(), access.clone(), wall.clone(), pair)?;
         let (door, requests) = mpsc::channel(16);
@@ -117,7 +117,7 @@ impl Server {
         let plan = Plan::new(&with_streams(config.clone()));
         let staged = serving.stage(plan)?;
         serving.commit(staged, access.clone(), settings.clone());
-        serving.worker.listen(sockets(&listeners)?);
+        serving.worker.listen(listen::doors(&listeners)?);
         Ok(Self { options, config, started, password, paths, listeners, access, settings, serving, wall, requests })
     }
 
@@ -184,7 +184,7 @@ impl Server {
         for listener in &self.listeners {
             let names = self.serving.streams.iter().map(|stream| stream.plan.name.clone());
             let login = shown.map(|password| (MADE_USER, password));
-            for url in urls::urls(listener.socket.local_addr()?, login, names) {
+            for url in urls::urls(listener.secure, listener.socket.local_addr()?, login, names) {
                 writeln!(out, "{url}")?;
             }
         }
@@ -198,7 +198,9 @@ impl Server {
                 return controls::obey(&self.serving.cameras, &camera, name, value, answer);
             }
             Command::Move { stream } => moving::obey(&self.serving, &stream).await,
-            Command::Status => Response::Status(Box::new(status::status(&self.serving, self.started).await)),
+            Command::Status => {
+                Response::Status(Box::new(status::status(&self.serving, &self.settings, self.started).await))
+            }
             Command::Reload => self.reload().map_or_else(Response::Failed, |()| Response::Done),
         };
         let _ = answer.send(response);
@@ -219,18 +221,20 @@ impl Server {
         }
         // What can fail.
         let failed = |error: io::Error| error.to_string();
-        let listeners = listen::bind(&config.server.listen, &self.listeners).map_err(failed)?;
-        let sockets = sockets(&listeners).map_err(failed)?;
+        let listeners = listen::bind(&config.server, &self.listeners).map_err(failed)?;
+        let doors = listen::doors(&listeners).map_err(failed)?;
+        let identity = identity(&config, &paths).map_err(failed)?;
         let password = needs_made_user(&config, &self.options).then(|| access::made_password(&paths.state_dir));
         let password = password.transpose().map_err(failed)?;
         let rules = access::rules(&config, self.options.anonymous, password.as_deref());
         let staged = self.serving.stage(Plan::new(&with_streams(config.clone()))).map_err(failed)?;
         // What cannot.
         self.access = Access::new(rules, Some(&self.access));
-        self.settings = settings(&config, self.settings.ports);
+        self.settings = settings(&config, self.settings.ports, identity);
         self.serving.commit(staged, self.access.clone(), self.settings.clone());
-        if config.server.listen != self.config.server.listen {
-            self.serving.worker.listen(sockets);
+        let wanted = |listeners: &[Listener]| listeners.iter().map(|one| (one.wanted, one.secure)).collect::<Vec<_>>();
+        if wanted(&listeners) != wanted(&self.listeners) {
+            self.serving.worker.listen(doors);
         }
         (self.listeners, self.password, self.config) = (listeners, password, config);
         tracing::info!("the config is applied");
@@ -256,7 +260,13 @@ fn with_streams(config: Config) -> Config {
     config.or_built_in_streams(&cameras, microphone.as_deref())
 }
 
-fn settings(config: &Config, ports: Option<u16>) -> Settings {
+/// What is shown over TLS, where there is TLS.
+fn identity(config: &Config, paths: &Paths) -> io::Result<Option<Identity>> {
+    let wanted = !config.server.listen_tls.is_empty();
+    wanted.then(|| certificate::identity(&config.tls, &paths.state_dir)).transpose()
+}
+
+fn settings(config: &Config, ports: Option<u16>, identity: Option<Identity>) -> Settings {
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     Settings {
         session_timeout: config.server.session_timeout,
@@ -264,12 +274,9 @@ fn settings(config: &Config, ports: Option<u16>) -> Settings {
         ports,
         max_connections: config.server.max_connections,
         max_connections_per_address: config.server.max_connections_per_address,
+        identity,
         cname: format!("eyrie@{}", host.unwrap_or_else(|| "localhost".to_owned())),
     }
-}
-
-fn sockets(listeners: &[Listener]) -> io::Result<Vec<std::net::TcpListener>> {
-    listeners.iter().map(|listener| listener.socket.try_clone()).collect()
 }
 
 /// A hundred UDP viewers with sound hold more descriptors than the usual soft limit of 1024.

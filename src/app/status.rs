@@ -2,14 +2,16 @@
 
 use super::serving::{Running, Serving};
 use crate::{
-    health::status::{Clock, DeviceStatus, MicrophoneStatus, NetworkStatus, State, Status, StreamStatus, ViewerStatus},
+    health::status::{
+        Clock, DeviceStatus, MicrophoneStatus, NetworkStatus, State, Status, StreamStatus, TlsStatus, ViewerStatus,
+    },
     net,
     stream::{CameraSource, SourceState, Trouble},
     time::{MonoTime, WallClock},
 };
 
 /// All of it, now.
-pub async fn status(serving: &Serving, started: MonoTime) -> Status {
+pub async fn status(serving: &Serving, settings: &net::Settings, started: MonoTime) -> Status {
     let worker = serving.worker.status().await;
     let now = MonoTime::now();
     let cameras = serving.cameras.iter().map(|(name, camera)| {
@@ -44,6 +46,7 @@ pub async fn status(serving: &Serving, started: MonoTime) -> Status {
         streams: serving.streams.iter().map(|running| stream(running, serving, &worker.viewers, now)).collect(),
         cameras: cameras.collect(),
         microphones: microphones.collect(),
+        tls: settings.identity.as_ref().map(|identity| TlsStatus { fingerprint: identity.fingerprint.to_string() }),
         network: NetworkStatus {
             connections: worker.connections as u64,
             stalled_viewers: worker.stalled,

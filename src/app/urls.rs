@@ -3,15 +3,17 @@
 use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// `rtsp://[USER:PASSWORD@]HOST:PORT/NAME` for each stream on one listener.
+/// `rtsp://[USER:PASSWORD@]HOST:PORT/NAME` for each stream on one listener; `rtsps://` if it is `secure`.
 pub fn urls(
+    secure: bool,
     listener: SocketAddr,
     login: Option<(&str, &str)>,
     streams: impl IntoIterator<Item = String>,
 ) -> Vec<String> {
+    let scheme = if secure { "rtsps" } else { "rtsp" };
     let login = login.map_or(String::new(), |(user, password)| format!("{user}:{password}@"));
     let host = SocketAddr::new(reachable(listener.ip()), listener.port());
-    streams.into_iter().map(|stream| format!("rtsp://{login}{host}/{stream}")).collect()
+    streams.into_iter().map(|stream| format!("{scheme}://{login}{host}/{stream}")).collect()
 }
 
 /// The address itself; for a wildcard the first of this machine that is not loopback, IPv4 before IPv6.
@@ -47,9 +49,9 @@ mod tests {
     #[test]
     fn the_port_is_always_written_and_ipv6_in_brackets() {
         let listener = "[2001:db8::1]:554".parse().unwrap();
-        let made = urls(listener, Some(("viewer", "secret")), ["main".to_owned(), "sub".to_owned()]);
+        let made = urls(false, listener, Some(("viewer", "secret")), ["main".to_owned(), "sub".to_owned()]);
         assert_eq!(made[0], "rtsp://viewer:secret@[2001:db8::1]:554/main");
-        assert_eq!(urls("127.0.0.1:8554".parse().unwrap(), None, ["x".to_owned()]), ["rtsp://127.0.0.1:8554/x"]);
+        assert_eq!(urls(true, "127.0.0.1:8322".parse().unwrap(), None, ["x".to_owned()]), ["rtsps://127.0.0.1:8322/x"]);
     }
 
     #[test]

@@ -86,6 +86,9 @@ fn readable(status: &status::Status) -> String {
         text += "\n";
         text += &table(headings, &status.microphones.iter().map(microphone_row).collect::<Vec<_>>());
     }
+    if let Some(tls) = &status.tls {
+        text += &format!("\nTLS CERTIFICATE, SHA-256 {}\n", tls.fingerprint);
+    }
     text
 }
 
@@ -209,6 +212,7 @@ mod tests {
                 peak_dbfs: Some(-6.0),
                 rms_dbfs: Some(-9.0),
             }],
+            tls: Some(status::TlsStatus { fingerprint: "AB:CD".into() }),
             network: status::NetworkStatus::default(),
         };
         assert_eq!(
@@ -228,6 +232,8 @@ front   no-signal  3      -         1      no device `x`; none is there
 
 MICROPHONE  STATE  PEAK     RMS      GAIN     DRIFT    DROPS  REOPENED  REASON
 desk        live   -6.0 dB  -9.0 dB  +6.0 dB  -31 ppm  0      1
+
+TLS CERTIFICATE, SHA-256 AB:CD
 "
         );
         assert_eq!(show_seconds(200_000), "2d 7h");

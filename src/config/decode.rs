@@ -61,12 +61,9 @@ fn server(mut s: Section<'_, '_>) -> Server {
     if listen.is_empty() {
         s.refuse_key("listen", "nothing to listen on", "at least one ADDRESS:PORT");
     }
-    if !s.set("listen_tls", forms::socket_address(), vec![]).is_empty() {
-        s.refuse_key("listen_tls", "is not in this version", "the default []");
-    }
     let server = Server {
         listen,
-        listen_tls: vec![],
+        listen_tls: s.set("listen_tls", forms::socket_address(), default.listen_tls),
         udp_ports: s.or("udp_ports", forms::port_pair(), default.udp_ports),
         transports: transports(&mut s),
         session_timeout: s.or("session_timeout", forms::duration(SECOND..=HOUR), default.session_timeout),
@@ -130,13 +127,14 @@ fn lockout(mut s: Section<'_, '_>) -> Lockout {
 }
 
 fn tls(mut s: Section<'_, '_>) -> Tls {
-    for key in ["cert", "key"] {
-        if s.optional(key, forms::absolute_path()).is_some() {
-            s.refuse_key(key, "is not in this version", "no [tls] table");
+    for (key, other) in [("cert", "key"), ("key", "cert")] {
+        if s.has(key) && !s.has(other) {
+            s.refuse_key(key, "stands alone", format!("`{other}` beside it, or neither"));
         }
     }
+    let tls = Tls { cert: s.optional("cert", forms::absolute_path()), key: s.optional("key", forms::absolute_path()) };
     s.finish();
-    Tls::default()
+    tls
 }
 
 fn camera(name: &Spanned<String>, mut s: Section<'_, '_>) -> CameraConfig {

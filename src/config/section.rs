@@ -50,6 +50,11 @@ impl<'f, 'i> Section<'f, 'i> {
         self.table.is_some()
     }
 
+    /// Whether `key` is given, right or wrong.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(key))
+    }
+
     /// Refuses the section as such, or what is missing in it.
     pub fn refuse(&self, wrong: &str, expected: &str) {
         self.findings.refuse(self.span.clone(), &self.path, wrong, expected);

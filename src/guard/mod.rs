@@ -2,6 +2,7 @@
 //! and times come in, verdicts go out.
 
 mod access_list;
+pub mod basic;
 pub mod digest;
 mod ha1;
 mod lockout;

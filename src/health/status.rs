@@ -10,6 +10,8 @@ pub struct Status {
     pub streams: Vec<StreamStatus>,
     pub cameras: Vec<DeviceStatus>,
     pub microphones: Vec<MicrophoneStatus>,
+    /// None: nothing listens for TLS.
+    pub tls: Option<TlsStatus>,
     pub network: NetworkStatus,
 }
 
@@ -80,6 +82,13 @@ pub struct ViewerStatus {
     pub lost: Option<u64>,
     pub jitter_ms: Option<f64>,
     pub rtt_ms: Option<f64>,
+}
+
+/// What is shown to those who connect over TLS.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TlsStatus {
+    /// SHA-256 of the certificate, as `openssl x509 -fingerprint -sha256` writes it: `AB:CD:…`.
+    pub fingerprint: String,
 }
 
 /// What the network did, since the start.
@@ -167,12 +176,13 @@ mod tests {
             streams: vec![stream],
             cameras: vec![],
             microphones: vec![],
+            tls: None,
             network: NetworkStatus::default(),
         };
         let json = serde_json::to_string(&status).unwrap();
         assert_eq!(
             json,
-            r#"{"version":"0.1.0","uptime_s":3,"clock":"unsynced","streams":[{"name":"main","state":"no-signal","reason":null,"width":null,"height":null,"fps":null,"bitrate":2000000,"keyframes":null,"encoder":null,"viewers":[{"address":"192.168.1.7:50000","transport":"udp","user":null,"seconds":3,"bytes":10,"dropped":0,"lost":null,"jitter_ms":null,"rtt_ms":null}]}],"cameras":[],"microphones":[],"network":{"connections":0,"stalled_viewers":0,"stray_datagrams":0}}"#
+            r#"{"version":"0.1.0","uptime_s":3,"clock":"unsynced","streams":[{"name":"main","state":"no-signal","reason":null,"width":null,"height":null,"fps":null,"bitrate":2000000,"keyframes":null,"encoder":null,"viewers":[{"address":"192.168.1.7:50000","transport":"udp","user":null,"seconds":3,"bytes":10,"dropped":0,"lost":null,"jitter_ms":null,"rtt_ms":null}]}],"cameras":[],"microphones":[],"tls":null,"network":{"connections":0,"stalled_viewers":0,"stray_datagrams":0}}"#
         );
         assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
         assert_eq!(serde_json::to_value(State::NoSignal).unwrap(), State::NoSignal.as_str());

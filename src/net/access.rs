@@ -1,5 +1,5 @@
 use crate::{
-    guard::{AccessList, Digest, DigestAlgorithm, Lockout, LockoutLimits, Users, Verdict},
+    guard::{AccessList, Digest, DigestAlgorithm, Lockout, LockoutLimits, Users, Verdict, basic},
     rtsp::{Answer, ConnectionId, Refusal, same_target},
     time::MonoTime,
 };
@@ -30,6 +30,8 @@ pub struct Access {
 pub struct Login<'a> {
     pub address: IpAddr,
     pub connection: ConnectionId,
+    /// Inside TLS: a password may come in clear.
+    pub secure: bool,
     pub method: &'a str,
     /// As the client sent it.
     pub url: &'a str,
@@ -67,7 +69,9 @@ impl Access {
         }
         let authorization = login.authorization.map(str::as_bytes);
         let connection = login.connection.0;
-        let verdict = self.digest.verify(&self.rules.users, login.method, authorization, connection, now);
+        let users = &self.rules.users;
+        let basic = authorization.filter(|_| login.secure).and_then(|value| basic::verify(users, value, login.url));
+        let verdict = basic.unwrap_or_else(|| self.digest.verify(users, login.method, authorization, connection, now));
         let mut lockout = self.lockout.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if verdict.user().is_some_and(|user| lockout.is_locked(login.address, user, now)) {
             return Err(Answer::Refused(Refusal::Forbidden));

@@ -35,9 +35,10 @@ impl State {
     ) -> Option<Answer> {
         match ask {
             Ask::Authorize { method, url, target, authorization } => {
-                let address = self.peers.get(&connection)?.address.ip();
+                let peer = self.peers.get(&connection)?;
+                let (address, secure) = (peer.address.ip(), peer.pipe.is_secure());
                 let (method, authorization) = (method.as_str(), authorization.as_deref());
-                let login = Login { address, connection, method, url: &url, authorization };
+                let login = Login { address, connection, secure, method, url: &url, authorization };
                 Some(self.authorize(&login, target.as_ref(), now))
             }
             Ask::Describe { stream, .. } => self.describe(connection, id, &stream),

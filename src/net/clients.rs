@@ -1,9 +1,13 @@
 //! TCP connections: accepting, reading, writing, closing.
 
 use super::{
+    census::Place,
     link::Link,
+    pipe::Pipe,
     state::{Peer, State},
+    tls::Identity,
     udp,
+    worker::Settings,
 };
 use crate::{
     rtsp::{self, Connection, ConnectionId, ConnectionSettings, Input, Output},
@@ -11,7 +15,6 @@ use crate::{
 };
 use std::{cell::RefCell, io, net::SocketAddr, rc::Rc, time::Duration};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::Notify,
     task::spawn_local,
@@ -19,6 +22,10 @@ use tokio::{
 
 /// What the kernel may hold unsent for a viewer: more only makes it later.
 const UNSENT: u32 = 128 * 1024;
+/// How long a TLS handshake may take.
+const OPENING: Duration = Duration::from_secs(10);
+/// How long telling a connection over a cap may take.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// A connection that takes nothing for so long while something waits for it is closed.
 const STUCK: Duration = Duration::from_secs(10);
 /// Connections over a cap that are told so at one time; further ones are closed at once.
@@ -27,26 +34,30 @@ const TURNED_AWAY: usize = 32;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections until its task is aborted.
-pub async fn accept(state: Rc<RefCell<State>>, listener: TcpListener) {
+pub async fn accept(state: Rc<RefCell<State>>, listener: TcpListener, secure: bool) {
     let turned_away = Rc::new(());
     loop {
         match listener.accept().await {
             Ok((socket, address)) => {
                 let address = udp::canonical(address);
-                let permitted = {
+                let (place, identity) = {
                     let state = state.borrow();
                     // Not a byte for those whom the lists keep out.
                     if !state.access.admits(address.ip()) {
                         continue;
                     }
-                    state.has_room_for(address)
+                    let Settings { max_connections, max_connections_per_address, identity, .. } = &state.settings;
+                    let place = state.census.admit(address.ip(), *max_connections, *max_connections_per_address);
+                    (place, identity.clone().filter(|_| secure))
                 };
-                if permitted {
-                    if let Err(error) = admit(&state, socket, address) {
-                        tracing::debug!(peer = %address, "connection lost at once: {error}");
-                    }
+                // It has nothing to show any more: this door is about to be shut.
+                if secure && identity.is_none() {
+                    continue;
+                }
+                if let Some(place) = place {
+                    spawn_local(serve(state.clone(), socket, address, identity, place));
                 } else if Rc::strong_count(&turned_away) <= TURNED_AWAY {
-                    spawn_local(turn_away(socket, turned_away.clone()));
+                    spawn_local(turn_away(socket, identity, turned_away.clone()));
                 }
             }
             Err(error) => {
@@ -58,104 +69,99 @@ pub async fn accept(state: Rc<RefCell<State>>, listener: TcpListener) {
 }
 
 /// 503 to the first request, then the end (RFC 2326 §11.5).
-async fn turn_away(mut socket: TcpStream, _counted: Rc<()>) {
-    let mut request = [0; 2048];
-    let read = tokio::time::timeout(Duration::from_secs(1), socket.read(&mut request)).await;
-    let Ok(Ok(length @ 1..)) = read else { return };
-    let text = String::from_utf8_lossy(&request[..length]);
-    let cseq = text.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        if name.eq_ignore_ascii_case("cseq") { value.trim().parse::<u32>().ok() } else { None }
-    });
-    let cseq = cseq.map_or(String::new(), |cseq| format!("CSeq: {cseq}\r\n"));
-    let answer = format!("RTSP/1.0 503 Service Unavailable\r\n{cseq}Connection: close\r\n\r\n");
-    let _ = tokio::time::timeout(Duration::from_secs(1), socket.write_all(answer.as_bytes())).await;
+async fn turn_away(socket: TcpStream, identity: Option<Identity>, _counted: Rc<()>) {
+    let words = async {
+        let mut pipe = Pipe::open(socket, identity.as_ref()).await?;
+        let mut request = [0; 2048];
+        let length = pipe.read(&mut request).await?;
+        let text = String::from_utf8_lossy(&request[..length]);
+        let cseq = text.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            if name.eq_ignore_ascii_case("cseq") { value.trim().parse::<u32>().ok() } else { None }
+        });
+        let cseq = cseq.map_or(String::new(), |cseq| format!("CSeq: {cseq}\r\n"));
+        let answer = format!("RTSP/1.0 503 Service Unavailable\r\n{cseq}Connection: close\r\n\r\n");
+        if length > 0 { pipe.write_all(answer.as_bytes()).await } else { Ok(()) }
+    };
+    let _ = tokio::time::timeout(FAREWELL, words).await;
 }
 
-fn admit(state: &Rc<RefCell<State>>, socket: TcpStream, address: SocketAddr) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
-    let local = udp::canonical(socket.local_addr()?);
-    let now = MonoTime::now();
-    let id = state.borrow_mut().add_peer(socket, address, local, false, now);
-    spawn_local(serve(state.clone(), id));
-    Ok(())
+/// Serves one connection until it ends.
+async fn serve(
+    state: Rc<RefCell<State>>,
+    socket: TcpStream,
+    address: SocketAddr,
+    identity: Option<Identity>,
+    place: Place,
+) {
+    let opened = async {
+        socket.set_nodelay(true)?;
+        socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
+        let local = udp::canonical(socket.local_addr()?);
+        Ok((local, Pipe::open(socket, identity.as_ref()).await?))
+    };
+    let opened: io::Result<_> = match tokio::time::timeout(OPENING, opened).await {
+        Ok(opened) => opened,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    };
+    match opened {
+        Ok((local, pipe)) => {
+            let id = state.borrow_mut().add_peer(pipe, address, local, MonoTime::now());
+            converse(&state, id).await;
+            let pipe = state.borrow_mut().remove_peer(id, MonoTime::now());
+            drop(place);
+            if let Some(pipe) = pipe {
+                pipe.linger().await;
+            }
+        }
+        Err(error) => tracing::debug!(peer = %address, "connection lost at once: {error}"),
+    }
 }
 
 /// Feeds one connection until it ends.
-async fn serve(state: Rc<RefCell<State>>, id: ConnectionId) {
-    let Some((socket, wake)) = state.borrow().peers.get(&id).map(|peer| (peer.socket.clone(), peer.wake.clone()))
+async fn converse(state: &Rc<RefCell<State>>, id: ConnectionId) {
+    let Some((socket, wake)) =
+        state.borrow().peers.get(&id).map(|peer| (peer.pipe.socket().clone(), peer.wake.clone()))
     else {
         return;
     };
     let mut buffer = vec![0; 4096];
     loop {
-        let (waits, closing) = {
-            let state = state.borrow();
-            let Some(peer) = state.peers.get(&id) else { return };
-            (!peer.link.is_empty(), peer.closing)
+        let (waits, closing, unread) = {
+            let mut state = state.borrow_mut();
+            let Some(peer) = state.peers.get_mut(&id) else { return };
+            (peer.waits(), peer.closing, peer.pipe.has_unread())
         };
         if closing && !waits {
-            break;
+            return;
         }
+        let readable = async {
+            if !unread {
+                return socket.readable().await;
+            }
+            tokio::task::yield_now().await;
+            Ok(())
+        };
         tokio::select! {
-            ready = socket.readable(), if !closing => {
-                if ready.is_err() {
-                    break;
-                }
-                match socket.try_read(&mut buffer) {
-                    Ok(0) => break,
-                    Ok(length) => state.borrow_mut().read(id, &buffer[..length], MonoTime::now()),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(_) => break,
+            ready = readable, if !closing => {
+                if ready.is_err() || state.borrow_mut().read(id, &mut buffer, MonoTime::now()).is_err() {
+                    return;
                 }
             }
             ready = socket.writable(), if waits => {
                 if ready.is_err() {
-                    break;
+                    return;
                 }
                 state.borrow_mut().flush(id, MonoTime::now());
             }
             () = wake.notified() => {}
         }
     }
-    state.borrow_mut().remove_peer(id, MonoTime::now());
-    linger(socket).await;
-}
-
-/// Closes so that the peer gets what was written last: input that is still unread would make the kernel reset the
-/// connection and with it throw away our last words.
-async fn linger(socket: Rc<TcpStream>) {
-    if socket2::SockRef::from(&*socket).shutdown(std::net::Shutdown::Write).is_err() {
-        return;
-    }
-    let drain = async {
-        let mut scrap = [0; 4096];
-        while socket.readable().await.is_ok() {
-            match socket.try_read(&mut scrap) {
-                Ok(0) => return,
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
-                _ => {}
-            }
-        }
-    };
-    let _ = tokio::time::timeout(Duration::from_secs(1), drain).await;
 }
 
 impl State {
-    fn has_room_for(&self, address: SocketAddr) -> bool {
-        let same = self.peers.values().filter(|peer| peer.address.ip() == address.ip()).count();
-        self.peers.len() < self.settings.max_connections && same < self.settings.max_connections_per_address
-    }
-
-    fn add_peer(
-        &mut self,
-        socket: TcpStream,
-        address: SocketAddr,
-        local: SocketAddr,
-        secure: bool,
-        now: MonoTime,
-    ) -> ConnectionId {
+    fn add_peer(&mut self, pipe: Pipe, address: SocketAddr, local: SocketAddr, now: MonoTime) -> ConnectionId {
+        let secure = pipe.is_secure();
         let id = ConnectionId(self.next_connection);
         self.next_connection += 1;
         let settings = ConnectionSettings {
@@ -170,13 +176,13 @@ impl State {
         let peer = Peer {
             address,
             local,
-            secure,
             machine: Connection::new(settings, now),
-            socket: Rc::new(socket),
+            pipe,
             link: Link::default(),
             viewers: Vec::new(),
             wake: Rc::new(Notify::new()),
             closing: false,
+            broken: false,
             stuck_since: None,
         };
         tracing::debug!(connection = id.0, peer = %address, "connected");
@@ -184,9 +190,21 @@ impl State {
         id
     }
 
-    /// The peer sent something.
-    fn read(&mut self, id: ConnectionId, bytes: &[u8], now: MonoTime) {
-        self.feed(id, Input::Bytes(bytes), now);
+    /// Reads once what the peer sent.
+    ///
+    /// # Errors
+    /// Nothing more will come.
+    fn read(&mut self, id: ConnectionId, buffer: &mut [u8], now: MonoTime) -> io::Result<()> {
+        let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
+        match peer.pipe.try_read(buffer) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(length) => {
+                self.feed(id, Input::Bytes(&buffer[..length]), now);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Hands an event to a connection's machine and does what it wants done.
@@ -222,15 +240,17 @@ impl State {
         }
     }
 
-    /// The connection is gone.
-    fn remove_peer(&mut self, id: ConnectionId, now: MonoTime) {
+    /// The connection is at its end; its last words may still be on their way.
+    fn remove_peer(&mut self, id: ConnectionId, now: MonoTime) -> Option<Pipe> {
         self.feed(id, Input::PeerClosed, now);
-        let Some(peer) = self.peers.remove(&id) else { return };
+        let mut peer = self.peers.remove(&id)?;
+        peer.pipe.end();
         self.waiting.retain(|waiting| waiting.connection != id);
         for viewer in peer.viewers {
             self.end_viewer(viewer, now);
         }
         tracing::debug!(connection = id.0, peer = %peer.address, "disconnected");
+        Some(peer.pipe)
     }
 
     /// Tells connections that their time has come, and closes those that take nothing any more.
@@ -248,9 +268,7 @@ impl State {
             if peer.stuck_since.is_some_and(|since| now.since(since) >= STUCK) {
                 tracing::info!(connection = id.0, peer = %peer.address, "closed: has read nothing for 10 s");
                 self.stalled += u64::from(!peer.viewers.is_empty());
-                peer.link = Link::default();
-                peer.stuck_since = None;
-                peer.closing = true;
+                peer.give_up();
                 peer.wake.notify_one();
             }
         }

@@ -1,7 +1,7 @@
+use super::pipe::Pipe;
 use crate::rtp::PacketBatch;
 use bytes::Bytes;
 use std::{collections::VecDeque, io, sync::Arc};
-use tokio::net::TcpStream;
 
 /// What waits to go out over one TCP connection: replies and reports whole, media batch by batch. Replies and reports go
 /// at the next packet boundary, before further media.
@@ -54,12 +54,13 @@ impl Link {
         self.control.is_empty() && self.media.is_none()
     }
 
-    /// Writes as much as the socket takes. How many bytes; `WouldBlock` is told by [`Link::is_empty`] being false.
+    /// Writes as much as the pipe takes, and what waits inside it. How many bytes; `WouldBlock` is told by
+    /// [`Link::is_empty`] being false.
     ///
     /// # Errors
     /// The connection is broken.
-    pub fn write(&mut self, stream: &TcpStream) -> io::Result<usize> {
-        let mut written = 0;
+    pub fn write(&mut self, pipe: &mut Pipe) -> io::Result<usize> {
+        let mut written = pipe.flush()?;
         loop {
             let piece = match &self.media {
                 // In the midst of a packet: to its end first, or on through the batch if nobody waits.
@@ -71,7 +72,7 @@ impl Link {
                     None => return Ok(written),
                 },
             };
-            match stream.try_write(&piece) {
+            match pipe.try_write(&piece) {
                 Ok(count) => {
                     written += count;
                     self.written(count);
@@ -136,7 +137,10 @@ mod tests {
         media::{AccessUnit, AudioCodec, AudioFormat, TrackFormat},
         rtp::Packetizer,
     };
-    use tokio::{io::AsyncReadExt, net::TcpListener};
+    use tokio::{
+        io::AsyncReadExt,
+        net::{TcpListener, TcpStream},
+    };
 
     fn batch(bytes: usize) -> Arc<PacketBatch> {
         let format = TrackFormat::Audio(AudioFormat { codec: AudioCodec::L16, rate: 48_000, channels: 1 });
@@ -166,11 +170,12 @@ mod tests {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let (socket, _) = listener.accept().await.unwrap();
+            let mut pipe = Pipe::open(listener.accept().await.unwrap().0, None).await.unwrap();
+            let socket = pipe.socket().clone();
             let (mut link, batch) = (Link::default(), batch(16_000_000));
             link.begin(batch.clone(), 0);
             // The peer reads nothing, so the kernel takes a part.
-            while link.write(&socket).unwrap() > 0 {}
+            while link.write(&mut pipe).unwrap() > 0 {}
             assert!(!link.is_empty());
             link.cut(2);
             assert!(link.media.as_ref().is_some_and(|media| media.end > media.sent + 2000), "another channel's");
@@ -179,7 +184,7 @@ mod tests {
             let (frames, ()) = tokio::join!(frames_before_reply(&mut peer, b"RTSP"), async {
                 while !link.is_empty() {
                     socket.writable().await.unwrap();
-                    link.write(&socket).unwrap();
+                    link.write(&mut pipe).unwrap();
                 }
             });
             assert!(frames > 0 && frames < batch.len(), "{frames} of {}", batch.len());

@@ -1,4 +1,4 @@
-//! The shell of sockets: workers, viewers, TCP and UDP.
+//! The shell of sockets: workers, viewers, TCP, TLS and UDP.
 //!
 //! A worker is one thread with a tokio runtime of its own. It owns its connections, sessions and viewers whole, in one
 //! `State` that its tasks borrow for the length of one step and never across an await:
@@ -11,12 +11,14 @@
 
 mod access;
 mod asks;
+mod census;
 mod clients;
 mod cursor;
 mod feedback;
 mod link;
 mod media;
 mod pacer;
+mod pipe;
 mod play;
 mod ports;
 mod reports;
@@ -24,6 +26,7 @@ mod ring;
 mod state;
 mod status;
 mod sys;
+mod tls;
 mod udp;
 mod viewer;
 mod worker;
@@ -31,8 +34,9 @@ mod worker;
 pub use access::{Access, AccessRules};
 pub use state::Told;
 pub use status::{TransportName, ViewerStatus, Way, WorkerStatus};
+pub use tls::Identity;
 pub use udp::PortPair;
-pub use worker::{Settings, Worker};
+pub use worker::{Door, Settings, Worker};
 
 use crate::stream::Hub;
 use std::sync::Arc;

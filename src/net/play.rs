@@ -3,7 +3,7 @@
 
 use super::{
     cursor::Cursor,
-    state::{State, Stream},
+    state::{Peer, State, Stream},
     viewer::{Left, Outlet, Viewer},
 };
 use crate::{
@@ -173,7 +173,7 @@ impl State {
         let Some(viewer) = self.viewers.get_mut(&session) else { return };
         if let Outlet::Interleaved(outlet) = &viewer.outlet {
             let connection = ConnectionId(outlet.connection);
-            let waits = self.peers.get(&connection).is_some_and(|peer| !peer.link.is_empty());
+            let waits = self.peers.get(&connection).is_some_and(Peer::waits);
             // While something waits its task is woken by the socket itself.
             if !waits {
                 self.flush(connection, now);

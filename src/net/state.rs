@@ -1,7 +1,9 @@
 use super::{
     Table, TableEntry,
     access::Access,
+    census::Census,
     link::Link,
+    pipe::Pipe,
     play::WaitingPlay,
     reports::ReportContext,
     ring::Ring,
@@ -20,7 +22,7 @@ use std::{
     rc::{Rc, Weak},
     sync::{Arc, Mutex},
 };
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::sync::Notify;
 
 /// All that a worker owns.
 pub struct State {
@@ -29,6 +31,8 @@ pub struct State {
     pub wall: Arc<Mutex<WallClock>>,
     /// By [`crate::stream::Hub::id`].
     pub streams: HashMap<u64, Stream>,
+    /// All connections, those too that have not become peers yet.
+    pub census: Census,
     pub peers: HashMap<ConnectionId, Peer>,
     pub sessions: Sessions,
     pub viewers: HashMap<SessionId, Viewer>,
@@ -64,10 +68,8 @@ pub struct Told {
 pub struct Peer {
     pub address: SocketAddr,
     pub local: SocketAddr,
-    /// Inside TLS.
-    pub secure: bool,
     pub machine: rtsp::Connection,
-    pub socket: Rc<TcpStream>,
+    pub pipe: Pipe,
     pub link: Link,
     /// Its interleaved viewers.
     pub viewers: Vec<SessionId>,
@@ -75,8 +77,25 @@ pub struct Peer {
     pub wake: Rc<Notify>,
     /// Nothing more is read; closed once what waits is out.
     pub closing: bool,
+    /// The connection is broken, or its client reads nothing: what waits is not sent any more.
+    pub broken: bool,
     /// Since when it has taken nothing although something waits.
     pub stuck_since: Option<MonoTime>,
+}
+
+impl Peer {
+    /// Whether something is to be written as soon as the socket takes it.
+    pub fn waits(&self) -> bool {
+        !self.broken && (!self.link.is_empty() || self.pipe.has_unsent())
+    }
+
+    /// Closes it, whatever still waits.
+    pub fn give_up(&mut self) {
+        self.broken = true;
+        self.closing = true;
+        self.link = Link::default();
+        self.stuck_since = None;
+    }
 }
 
 impl State {
@@ -87,6 +106,7 @@ impl State {
                 access,
                 wall,
                 streams: HashMap::new(),
+                census: Census::default(),
                 peers: HashMap::new(),
                 sessions: Sessions::new(),
                 viewers: HashMap::new(),
@@ -217,22 +237,21 @@ impl State {
         let wall = self.wall();
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let context = ReportContext { now, wall: &wall, cname: &self.settings.cname };
-        let waited = !peer.link.is_empty();
+        let waited = peer.waits();
         let mut written = 0;
         let failed = loop {
-            match peer.link.write(&peer.socket) {
+            match peer.link.write(&mut peer.pipe) {
                 Ok(count) => written += count,
                 Err(_) => break true,
             }
-            if !peer.link.is_empty() || peer.closing || !begin_next(peer, &self.streams, &mut self.viewers, &context) {
+            if peer.waits() || peer.closing || !begin_next(peer, &self.streams, &mut self.viewers, &context) {
                 break false;
             }
         };
         if failed {
-            peer.closing = true;
-            peer.link = Link::default();
+            peer.give_up();
         }
-        if peer.link.is_empty() {
+        if !peer.waits() {
             peer.stuck_since = None;
         } else if written > 0 || peer.stuck_since.is_none() {
             peer.stuck_since = Some(now);
@@ -241,7 +260,7 @@ impl State {
         if written > 0 {
             peer.viewers.iter().for_each(|viewer| self.sessions.touch(*viewer, now));
         }
-        if failed || waited == peer.link.is_empty() {
+        if failed || waited != peer.waits() {
             peer.wake.notify_one();
         }
     }

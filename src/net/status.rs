@@ -66,11 +66,12 @@ impl State {
     pub fn status(&self, now: MonoTime) -> WorkerStatus {
         WorkerStatus {
             viewers: self.viewers.values().filter_map(|viewer| self.viewer_status(viewer, now)).collect(),
-            connections: self.peers.len(),
+            connections: self.census.count(),
             stalled: self.stalled,
             strangers: self.strangers,
         }
     }
+
     fn viewer_status(&self, viewer: &Viewer, now: MonoTime) -> Option<ViewerStatus> {
         let feedback = || viewer.tracks.iter().flatten().map(|track| &track.feedback);
         let millis = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
@@ -94,7 +95,7 @@ impl State {
             Outlet::Udp(_) => TransportName { way: Way::Udp, tls: false },
             Outlet::Interleaved(outlet) => {
                 let peer = self.peers.get(&ConnectionId(outlet.connection));
-                TransportName { way: Way::Tcp, tls: peer.is_some_and(|peer| peer.secure) }
+                TransportName { way: Way::Tcp, tls: peer.is_some_and(|peer| peer.pipe.is_secure()) }
             }
         }
     }

@@ -7,6 +7,7 @@ use super::{
     ports::{self, Kind},
     state::{State, Told},
     status::WorkerStatus,
+    tls::Identity,
     udp::PortPair,
 };
 use crate::{
@@ -32,7 +33,7 @@ use tokio::{
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// What all of a worker's connections have in common.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// As advertised, in whole seconds.
     pub session_timeout: Duration,
@@ -42,8 +43,18 @@ pub struct Settings {
     pub ports: Option<u16>,
     pub max_connections: usize,
     pub max_connections_per_address: usize,
+    /// What is shown at the doors with TLS.
+    pub identity: Option<Identity>,
     /// The canonical name of all tracks (RFC 3550 §6.5.1).
     pub cname: String,
+}
+
+/// A socket that accepts connections.
+#[derive(Debug)]
+pub struct Door {
+    pub socket: TcpListener,
+    /// They begin with a TLS handshake.
+    pub secure: bool,
 }
 
 /// A running worker thread `net-K`. What it is told is done in order.
@@ -53,7 +64,7 @@ pub struct Worker {
 }
 
 enum Command {
-    Listen(Vec<TcpListener>),
+    Listen(Vec<Door>),
     Apply(Table, Arc<Access>, Settings),
     Redirect { hub: u64, location: Arc<str>, answer: oneshot::Sender<Told> },
     Status(oneshot::Sender<WorkerStatus>),
@@ -97,8 +108,8 @@ impl Worker {
     }
 
     /// Accepts connections on these sockets, and no longer on those it had.
-    pub fn listen(&self, listeners: Vec<TcpListener>) {
-        self.tell(Command::Listen(listeners));
+    pub fn listen(&self, doors: Vec<Door>) {
+        self.tell(Command::Listen(doors));
     }
 
     /// Serves this table under these rules from now on.
@@ -145,12 +156,13 @@ async fn obey(state: Rc<RefCell<State>>, mut commands: mpsc::UnboundedReceiver<C
     let mut accepting: Vec<AbortHandle> = Vec::new();
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Listen(listeners) => {
+            Command::Listen(doors) => {
                 accepting.drain(..).for_each(|task| task.abort());
-                for listener in listeners {
-                    match tokio::net::TcpListener::from_std(listener) {
+                for Door { socket, secure } in doors {
+                    match tokio::net::TcpListener::from_std(socket) {
                         Ok(listener) => {
-                            accepting.push(spawn_local(clients::accept(state.clone(), listener)).abort_handle());
+                            let accept = clients::accept(state.clone(), listener, secure);
+                            accepting.push(spawn_local(accept).abort_handle());
                         }
                         Err(error) => tracing::error!("a listening socket cannot be used: {error}"),
                     }

@@ -81,8 +81,8 @@ pub enum Incoming {
     Frame(Frame),
 }
 
-pub struct Client {
-    pub socket: TcpStream,
+pub struct Client<S = TcpStream> {
+    pub socket: S,
     buffer: Vec<u8>,
     cseq: u32,
     /// Of the stream.
@@ -139,9 +139,29 @@ impl Client {
     }
 
     pub fn on(socket: TcpStream, url: &str) -> Self {
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(PATIENCE)).unwrap();
-        socket.set_nodelay(true).unwrap();
+        patient(&socket);
+        Self::through(socket, url)
+    }
+
+    /// A viewer of the first `tracks` tracks over TCP, playing.
+    pub fn watch(url: &str, tracks: u8) -> Self {
+        let mut client = Client::connect(url);
+        client.set_up_tcp(tracks);
+        client.ok("PLAY", "");
+        client
+    }
+}
+
+/// A socket that waits for what must come, but not for ever.
+pub fn patient(socket: &TcpStream) {
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_write_timeout(Some(PATIENCE)).unwrap();
+    socket.set_nodelay(true).unwrap();
+}
+
+impl<S: Read + Write> Client<S> {
+    /// A client whose bytes go through `socket`, whatever that makes of them.
+    pub fn through(socket: S, url: &str) -> Self {
         Client {
             socket,
             buffer: Vec::new(),
@@ -165,7 +185,10 @@ impl Client {
             match self.socket.read(&mut chunk) {
                 Ok(0) => return None,
                 Ok(length) => self.buffer.extend_from_slice(&chunk[..length]),
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                // A connection inside TLS that ends without saying so ends all the same.
+                Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => {
+                    return None;
+                }
                 Err(error) => panic!("{error} after {} bytes that are no message", self.buffer.len()),
             }
         }
@@ -283,19 +306,11 @@ impl Client {
             assert_eq!(self.set_up(track, &channels).status, 200);
         }
     }
-
-    /// A viewer of the first `tracks` tracks over TCP, playing.
-    pub fn watch(url: &str, tracks: u8) -> Self {
-        let mut client = Client::connect(url);
-        client.set_up_tcp(tracks);
-        client.ok("PLAY", "");
-        client
-    }
 }
 
 /// Of the server of a URL.
 pub fn address(url: &str) -> SocketAddr {
-    url.strip_prefix("rtsp://").unwrap().split('/').next().unwrap().parse().unwrap()
+    url.split_once("://").unwrap().1.split('/').next().unwrap().parse().unwrap()
 }
 
 /// A whole message at the beginning of `bytes`, and its length.

@@ -1,5 +1,7 @@
 //! RTP and RTCP as they are on the wire.
 
+use std::io::{Read, Write};
+
 use super::client::{Client, Frame};
 
 /// One RTP packet.
@@ -160,7 +162,7 @@ pub struct Received {
 
 impl Received {
     /// Reads frames until `enough`.
-    pub fn until(client: &mut Client, mut enough: impl FnMut(&Received) -> bool) -> Self {
+    pub fn until<S: Read + Write>(client: &mut Client<S>, mut enough: impl FnMut(&Received) -> bool) -> Self {
         let mut received = Received::default();
         while !enough(&received) {
             received.add(&client.frame());
@@ -169,7 +171,7 @@ impl Received {
     }
 
     /// Reads until so many pictures are there, and something of each further track.
-    pub fn pictures(client: &mut Client, count: usize) -> Self {
+    pub fn pictures<S: Read + Write>(client: &mut Client<S>, count: usize) -> Self {
         Self::until(client, |received| received.rtp[0].iter().filter(|packet| packet.marker).count() >= count)
     }
 
