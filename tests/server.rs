@@ -16,6 +16,7 @@ mod server {
     mod play;
     mod relay;
     mod reload;
+    mod rtcp;
     mod run;
     mod secure;
     mod seen;

@@ -36,6 +36,8 @@ pub struct StreamPlan {
     pub max_viewers: Option<usize>,
     /// Where further ones are sent.
     pub relay: Option<Arc<str>>,
+    /// The mark of its packets.
+    pub dscp: u8,
     pub video: Option<VideoPlan>,
     pub audio: Option<AudioPlan>,
 }
@@ -115,6 +117,7 @@ impl StreamPlan {
             aliases: Vec::new(),
             fresh: false,
             on_demand: false,
+            dscp: 0,
             max_viewers: None,
             relay: None,
             ..self.clone()
@@ -207,6 +210,7 @@ fn stream_plan(config: &Config, stream: &StreamConfig) -> StreamPlan {
         on_demand: stream.on_demand,
         max_viewers: (stream.max_viewers > 0).then_some(stream.max_viewers as usize),
         relay: stream.relay.as_deref().map(Arc::from),
+        dscp: stream.dscp,
         video,
         audio,
     }
@@ -250,6 +254,7 @@ mod tests {
             start = 'fresh'
             on_demand = true
             overlay = true
+            dscp = 46
             max_viewers = 1
             relay = 'rtsp://relay/main'";
         let next = TWO.replace("'2M' }", changed);

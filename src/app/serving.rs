@@ -134,6 +134,7 @@ impl Serving {
             relay: running.plan.relay.clone(),
             camera: running.plan.video.as_ref().map(|video| video.camera.clone()),
             bitrate: running.plan.video.as_ref().map_or(0, |video| video.settings.bitrate),
+            dscp: running.plan.dscp,
         });
         Table { streams: entries.collect() }
     }

@@ -256,7 +256,7 @@ fn stream(
         srtp: s.not_yet("srtp", forms::boolean(), default.srtp, "false"),
         max_viewers: s.or("max_viewers", whole(0..=100_000), default.max_viewers),
         relay: s.or("relay", forms::optional(forms::rtsp_url()), None),
-        dscp: s.not_yet("dscp", whole(0..=63), default.dscp, "0"),
+        dscp: s.or("dscp", whole(0..=63), default.dscp),
         multicast: multicast(s.section("multicast")),
         ..default
     };

@@ -373,7 +373,6 @@ fn what_comes_later_takes_its_default_only() {
         ("server", "metrics", "''", "'127.0.0.1:9554'"),
         ("server", "transports", "['udp', 'tcp', 'http', 'websocket', 'multicast']", "['udp', 'http']"),
         ("stream.main", "srtp", "false", "true"),
-        ("stream.main", "dscp", "0", "46"),
         ("stream.main", "allow", "[]", "['10.0.0.1']"),
         ("stream.main", "deny", "[]", "['10.0.0.1']"),
         ("stream.main.video", "adapt", "false", "true"),

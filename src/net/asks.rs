@@ -3,6 +3,7 @@
 use super::{
     access::Login,
     cursor::Cursor,
+    feedback::Allowance,
     state::State,
     viewer::{InterleavedOutlet, Outlet, UdpOutlet, Viewer, ViewerTrack},
 };
@@ -52,6 +53,7 @@ impl State {
                     viewer.pause();
                 }
                 self.cut_off(session);
+                self.mark_connection(connection);
                 Some(Answer::Done)
             }
             Ask::Teardown { session } => {
@@ -145,6 +147,7 @@ impl State {
         }
         let Some(peer) = self.peers.get(&connection) else { return Answer::Refused(Refusal::Internal) };
         let (peer_address, local) = (peer.address, peer.local);
+        let dscp = self.streams.get(&hub.id()).map_or(0, |stream| stream.entry.dscp);
         let Some(index) = hub.tracks().iter().position(|candidate| candidate.id == track) else {
             return Answer::Refused(Refusal::NotFound);
         };
@@ -164,7 +167,7 @@ impl State {
         let udp_track = match offer {
             TransportOffer::Interleaved { .. } => None,
             TransportOffer::Udp { client_rtp, client_rtcp } => {
-                match self.open_udp(session, index, peer_address, local, (client_rtp, client_rtcp)) {
+                match self.open_udp(session, index, peer_address, local, (client_rtp, client_rtcp), dscp) {
                     Ok(track) => Some(track),
                     Err(error) => {
                         tracing::warn!(peer = %peer_address, "no UDP socket for a viewer: {error}");
@@ -190,6 +193,7 @@ impl State {
             tracks: [None, None],
             bytes: 0,
             dropped_before: 0,
+            allowance: Allowance::default(),
             _watch: hub.demand().watch(),
         });
         let ssrc = hub.tracks()[index].ssrc;

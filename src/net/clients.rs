@@ -184,6 +184,7 @@ impl State {
             closing: false,
             broken: false,
             stuck_since: None,
+            dscp: 0,
         };
         tracing::debug!(connection = id.0, peer = %address, "connected");
         self.peers.insert(id, peer);
@@ -223,7 +224,9 @@ impl State {
                     let Some(peer) = self.peers.get_mut(&id) else { return };
                     peer.machine.handle_input(Input::Answer(ask_id, answer), &mut self.sessions, now);
                 }
-                Output::Interleaved { session, payload, .. } => self.receive_report(session, &payload, now),
+                Output::Interleaved { session, track, payload, .. } => {
+                    self.receive_interleaved(session, track, &payload, now);
+                }
                 Output::SessionEnded(session) => self.end_viewer(session.id, now),
                 Output::Close { reason } => {
                     tracing::debug!(connection = id.0, "closing: {reason}");

@@ -34,6 +34,11 @@ impl Cursor {
         }
     }
 
+    /// Nothing more of `track` is wanted.
+    pub fn leave_out(&mut self, track: usize) {
+        self.wants[track] = false;
+    }
+
     /// The entry is sent.
     pub fn advance(&mut self) {
         self.position += 1;

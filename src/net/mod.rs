@@ -21,6 +21,7 @@ mod pacer;
 mod pipe;
 mod play;
 mod ports;
+mod receivers;
 mod reports;
 mod ring;
 mod state;
@@ -62,4 +63,6 @@ pub struct TableEntry {
     /// What it shows, and at which configured bitrate (bit/s): `?bitrate=` chooses among the streams of one camera.
     pub camera: Option<String>,
     pub bitrate: u32,
+    /// The mark of its packets, 0 to 63 (RFC 2474 §3).
+    pub dscp: u8,
 }

@@ -164,6 +164,10 @@ impl State {
                 }
             }
         }
+        if let Outlet::Interleaved(outlet) = &viewer.outlet {
+            let connection = ConnectionId(outlet.connection);
+            self.mark_connection(connection);
+        }
         self.send_to(session, now);
     }
 

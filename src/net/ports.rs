@@ -79,13 +79,14 @@ impl State {
         peer: SocketAddr,
         local: SocketAddr,
         client_ports: (u16, u16),
+        dscp: u8,
     ) -> io::Result<UdpTrack> {
         let port = self.settings.ports.ok_or_else(|| io::Error::other("UDP is not on offer"))?;
         let open = |kind: Kind, local_port: u16, client_port: u16| {
             let (mut local, mut peer) = (local, peer);
             local.set_port(local_port);
             peer.set_port(client_port);
-            self.open_channel(session, track, kind, local, peer)
+            self.open_channel(session, track, kind, (local, peer), dscp)
         };
         Ok(UdpTrack { rtp: open(Kind::Rtp, port, client_ports.0)?, rtcp: open(Kind::Rtcp, port + 1, client_ports.1)? })
     }
@@ -95,10 +96,11 @@ impl State {
         session: SessionId,
         track: usize,
         kind: Kind,
-        local: SocketAddr,
-        peer: SocketAddr,
+        (local, peer): (SocketAddr, SocketAddr),
+        dscp: u8,
     ) -> io::Result<Channel> {
         let socket = Rc::new(udp::connected(local, peer)?);
+        udp::mark(&*socket, dscp);
         let reader = spawn_local(hear(self.me.clone(), socket.clone(), session, track, kind)).abort_handle();
         Ok(Channel { socket, local, peer, heard: false, reader: Some(reader) })
     }
@@ -113,29 +115,7 @@ impl State {
             Kind::Rtcp => route.rtcp.heard = true,
         }
         if kind == Kind::Rtcp {
-            self.receive_report(session, datagram, now);
-        }
-    }
-
-    /// RTCP from a viewer, over UDP or interleaved.
-    pub fn receive_report(&mut self, session: SessionId, packet: &[u8], now: MonoTime) {
-        let arrival = self.wall().wall(now).ntp();
-        let Some(viewer) = self.viewers.get_mut(&session) else { return };
-        for event in rtcp::parse(packet) {
-            match event {
-                rtcp::Event::Report { .. } => self.sessions.touch(session, now),
-                rtcp::Event::Block(block) => {
-                    if let Some(track) = viewer.tracks.iter_mut().flatten().find(|track| track.ssrc == block.ssrc) {
-                        track.feedback.report(&block, track.clock_rate, arrival);
-                    }
-                }
-                rtcp::Event::PictureLoss { .. } | rtcp::Event::FullIntra { .. } => {
-                    if let Some(stream) = self.streams.get(&viewer.hub) {
-                        stream.entry.hub.ask_keyframe(now);
-                    }
-                }
-                rtcp::Event::Bye { .. } => {}
-            }
+            self.receive_report(session, track, datagram, now);
         }
     }
 
@@ -148,7 +128,9 @@ impl State {
             return;
         };
         let Some(local) = self.channel(session, track, kind).map(|channel| channel.local) else { return };
-        let Ok(mut learnt) = self.open_channel(session, track, kind, local, from) else { return };
+        let stream = self.viewers.get(&session).and_then(|viewer| self.streams.get(&viewer.hub));
+        let dscp = stream.map_or(0, |stream| stream.entry.dscp);
+        let Ok(mut learnt) = self.open_channel(session, track, kind, (local, from), dscp) else { return };
         learnt.heard = true;
         tracing::debug!(%from, "learnt a viewer's port");
         if let Some(channel) = self.channel(session, track, kind) {

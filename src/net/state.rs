@@ -7,6 +7,7 @@ use super::{
     play::WaitingPlay,
     reports::ReportContext,
     ring::Ring,
+    udp,
     viewer::{Outlet, Viewer, framed},
     worker::Settings,
 };
@@ -81,6 +82,8 @@ pub struct Peer {
     pub broken: bool,
     /// Since when it has taken nothing although something waits.
     pub stuck_since: Option<MonoTime>,
+    /// The mark of what it is sent.
+    pub dscp: u8,
 }
 
 impl Peer {
@@ -134,6 +137,7 @@ impl State {
             kept.insert(id, stream);
         }
         self.streams = kept;
+        self.mark_anew();
         let access = self.access.clone();
         // Those too that have not played yet.
         let of_gone = self.viewers.iter().filter(|(_, viewer)| !self.streams.contains_key(&viewer.hub));
@@ -186,6 +190,7 @@ impl State {
             && let Some(peer) = self.peers.get_mut(&ConnectionId(outlet.connection))
         {
             peer.viewers.retain(|viewer| *viewer != id);
+            self.mark_connection(ConnectionId(outlet.connection));
             self.flush(ConnectionId(outlet.connection), now);
         }
         let seconds = viewer.since.map_or(0.0, |since| now.since(since).as_secs_f64());
@@ -224,6 +229,30 @@ impl State {
                     }
                 }
             }
+        }
+    }
+
+    /// Marks what leaves for all viewers as their streams say now.
+    fn mark_anew(&mut self) {
+        for viewer in self.viewers.values() {
+            let (Outlet::Udp(udp), Some(stream)) = (&viewer.outlet, self.streams.get(&viewer.hub)) else { continue };
+            for channel in udp.tracks.iter().flatten().flat_map(|track| [&track.rtp, &track.rtcp]) {
+                udp::mark(&*channel.socket, stream.entry.dscp);
+            }
+        }
+        let connections: Vec<ConnectionId> = self.peers.keys().copied().collect();
+        connections.into_iter().for_each(|id| self.mark_connection(id));
+    }
+
+    /// Marks a connection as the stream that plays in it says; of several, as the most urgent.
+    pub fn mark_connection(&mut self, id: ConnectionId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let playing = peer.viewers.iter().filter_map(|id| self.viewers.get(id)).filter(|it| it.cursor.is_some());
+        let streams = playing.filter_map(|viewer| self.streams.get(&viewer.hub));
+        let dscp = streams.map(|stream| stream.entry.dscp).max().unwrap_or(0);
+        if dscp != peer.dscp {
+            peer.dscp = dscp;
+            udp::mark(&*peer.socket, dscp);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::sys::{Message, send_messages};
 use crate::rtp::PacketBatch;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -82,9 +82,27 @@ fn socket(local: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// Marks what leaves through a socket with `dscp`, 0 to 63 (RFC 2474 §3). A socket of both families gets both marks.
+/// Where the system refuses, media goes unmarked.
+pub fn mark(socket: &impl AsFd, dscp: u8) {
+    let socket = SockRef::from(socket);
+    let class = u32::from(dscp) << 2;
+    let v6 = socket.domain().and_then(|domain| match domain {
+        Domain::IPV6 => socket.set_tclass_v6(class),
+        _ => Ok(()),
+    });
+    if let Err(error) = v6.and_then(|()| socket.set_tos_v4(class)) {
+        tracing::debug!("packets are not marked with dscp {dscp}: {error}");
+    }
+}
+
 /// An IPv4 address that came in through an IPv6 socket, as what it is.
 pub fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    match address.ip().to_canonical() {
+        // As it is: a link-local one has its interface with it.
+        IpAddr::V6(_) => address,
+        v4 => SocketAddr::new(v4, address.port()),
+    }
 }
 
 /// Sends packets of `batch` from byte `from` on, at most `allowed` bytes of them, in one system call. Returns the byte after the

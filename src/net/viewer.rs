@@ -1,6 +1,6 @@
 use super::{
     cursor::Cursor,
-    feedback::Feedback,
+    feedback::{Allowance, Feedback},
     pacer::Pacer,
     reports::{ReportContext, ReportTimer},
     ring::Ring,
@@ -27,6 +27,8 @@ pub struct Viewer {
     pub bytes: u64,
     /// Access units dropped before the present cursor.
     pub dropped_before: u64,
+    /// Of key frames that it may ask for.
+    pub allowance: Allowance,
     /// Keeps the sources running for as long as the viewer lives.
     pub _watch: Watch,
 }
@@ -38,6 +40,8 @@ pub struct ViewerTrack {
     pub clock_rate: u32,
     pub reports: ReportTimer,
     pub feedback: Feedback,
+    /// Its receiver has said BYE.
+    pub gone: bool,
 }
 
 /// How one viewer is sent to.

@@ -104,6 +104,8 @@ pub struct SenderReport {
     pub ssrc: u32,
     /// NTP time in seconds since 1970.
     pub wall: f64,
+    /// The middle of the NTP time: what receivers name the report by.
+    pub middle: u32,
     pub rtp: u32,
     pub packets: u32,
 }
@@ -118,7 +120,8 @@ impl Rtcp {
             match bytes[1] {
                 200 => {
                     let wall = f64::from(word(8)) - 2_208_988_800.0 + f64::from(word(12)) / 4_294_967_296.0;
-                    rtcp.sender = Some(SenderReport { ssrc: word(4), wall, rtp: word(16), packets: word(20) });
+                    let middle = word(8) << 16 | word(12) >> 16;
+                    rtcp.sender = Some(SenderReport { ssrc: word(4), wall, middle, rtp: word(16), packets: word(20) });
                 }
                 202 if bytes[8] == 1 => {
                     rtcp.cname = Some(String::from_utf8_lossy(&bytes[10..][..usize::from(bytes[9])]).into_owned());
@@ -137,6 +140,37 @@ pub fn receiver_report() -> Vec<u8> {
     let mut report = vec![0x80, 201, 0, 1];
     report.extend(0x1234_5678u32.to_be_bytes());
     report
+}
+
+/// A receiver report about `media`: 7 packets lost, a jitter of 900 ticks, and the middle of the NTP time of the sender
+/// report received last, so many 65,536ths of a second ago (RFC 3550 §6.4.1).
+pub fn report_about(media: u32, last_sender_report: u32, delay: u32) -> Vec<u8> {
+    let words = [media, 7, 0, 900, last_sender_report, delay];
+    let mut report = vec![0x81, 201, 0, 7];
+    report.extend(0x1234_5678u32.to_be_bytes());
+    report.extend(words.iter().flat_map(|word| word.to_be_bytes()));
+    report
+}
+
+/// A full intra request for `media` (RFC 5104 §4.3.1), the same again with the same `sequence`.
+pub fn full_intra(media: u32, sequence: u8) -> Vec<u8> {
+    let mut packet = receiver_report();
+    packet.extend([0x84, 206, 0, 4]);
+    packet.extend([0x1234_5678, 0, media, u32::from(sequence) << 24].iter().flat_map(|word: &u32| word.to_be_bytes()));
+    packet
+}
+
+/// The receiver that [`receiver_report`] is of leaves (RFC 3550 §6.6).
+pub fn leaving() -> Vec<u8> {
+    let mut packet = receiver_report();
+    packet.extend([0x81, 203, 0, 1]);
+    packet.extend(0x1234_5678u32.to_be_bytes());
+    packet
+}
+
+/// A packet in `$` framing (RFC 2326 §10.12).
+pub fn framed(channel: u8, packet: &[u8]) -> Vec<u8> {
+    [&[b'$', channel, 0, packet.len() as u8], packet].concat()
 }
 
 /// A receiver report with a picture loss indication of `media` (RFC 4585 §6.3.1).
