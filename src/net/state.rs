@@ -252,7 +252,7 @@ impl State {
         let dscp = streams.map(|stream| stream.entry.dscp).max().unwrap_or(0);
         if dscp != peer.dscp {
             peer.dscp = dscp;
-            udp::mark(&*peer.socket, dscp);
+            udp::mark(&**peer.pipe.socket(), dscp);
         }
     }
 
