@@ -227,6 +227,7 @@ impl Handler for Server {
                 _ => Response::Failed("no camera is named `x`; there are: front".to_owned()),
             },
             (Command::Reload, Some(why)) => Response::Failed(why.clone()),
+            (Command::Unban { address }, _) => Response::Unbanned(if address.is_some() { 1 } else { 2 }),
         }
     }
 }

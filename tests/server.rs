@@ -5,6 +5,7 @@ mod support;
 mod server {
     mod access;
     mod audio;
+    mod audit;
     mod child;
     mod client;
     mod copy;

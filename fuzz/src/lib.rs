@@ -7,7 +7,7 @@ use std::{iter, net::Ipv4Addr, time::Duration};
 use eyrie::{
     codec::Converter,
     config,
-    guard::{self, Digest, DigestAlgorithm, Role, User, Users},
+    guard::{self, Answered, Digest, DigestAlgorithm, Role, User, Users},
     media::{
         AccessUnit, AudioCodec, AudioFormat, FrameRate, H264Format, JpegFormat, Orientation, ParameterSets,
         PixelFormat, RawFrame, Size, TrackFormat, h264, jpeg::Jpeg,
@@ -74,7 +74,7 @@ pub fn rtsp_url(data: &[u8]) {
     server.finish();
 }
 
-/// An Authorization header: no bytes log in who does not know the password, and a lock-out holds whatever the name is.
+/// An Authorization header, with `NONCE` for one that is live: no bytes log in who does not know the password.
 pub fn digest(data: &[u8]) {
     let user = User {
         name: "nvr".into(),
@@ -86,9 +86,21 @@ pub fn digest(data: &[u8]) {
     };
     let users = Users::new([user]);
     for algorithm in [DigestAlgorithm::Md5, DigestAlgorithm::Sha256] {
-        let verdict = Digest::new(algorithm).verify(&users, "DESCRIBE", Some(data), 1, MonoTime::from_nanos(1));
-        assert!(!matches!(verdict, guard::Verdict::Granted { .. } | guard::Verdict::Stale { .. }));
+        let (digest, address, now) = (Digest::new(algorithm), Ipv4Addr::LOCALHOST.into(), MonoTime::from_nanos(1));
+        let challenge = digest.challenge(address, now, false);
+        let nonce = challenge.split('"').nth(3).unwrap_or_default();
+        let answered = &mut Answered::default();
+        for header in [data.to_vec(), with_nonce(data, nonce)] {
+            let verdict = digest.verify(&users, "DESCRIBE", Some(&header), address, answered, now);
+            assert!(!matches!(verdict, guard::Verdict::Granted { .. }));
+        }
+        assert_eq!(*answered, Answered::default());
     }
+}
+
+fn with_nonce(data: &[u8], nonce: &str) -> Vec<u8> {
+    let Some(at) = data.windows(5).position(|window| window == b"NONCE") else { return data.to_vec() };
+    [&data[..at], nonce.as_bytes(), &data[at + 5..]].concat()
 }
 
 /// RTCP and RTP from the network.

@@ -2,7 +2,7 @@
 
 use super::secret;
 use crate::{
-    config::{self, Config},
+    config::{self, Config, StreamConfig},
     guard::{AccessList, DigestAlgorithm, LockoutLimits, Role, User, Users, make_password},
     net::AccessRules,
 };
@@ -37,6 +37,7 @@ pub fn rules(config: &Config, anonymous: bool, made: Option<&str>) -> AccessRule
         users: Users::new(configured.chain(made)),
         anonymous: anonymous || server.anonymous,
         admitted: AccessList::new(server.allow.iter().copied(), server.deny.iter().copied()),
+        admitted_to: config.streams.iter().map(|stream| (stream.name.clone(), admitted_to(stream))).collect(),
         limits: LockoutLimits {
             failures: server.lockout.failures,
             within: server.lockout.within,
@@ -47,6 +48,10 @@ pub fn rules(config: &Config, anonymous: bool, made: Option<&str>) -> AccessRule
             config::Digest::Sha256 => DigestAlgorithm::Sha256,
         },
     }
+}
+
+fn admitted_to(stream: &StreamConfig) -> AccessList {
+    AccessList::new(stream.allow.iter().copied(), stream.deny.iter().copied())
 }
 
 /// The password made at the first start, or a new one, kept in `state_dir` where only its owner reads it.

@@ -1,6 +1,7 @@
 //! The composition: makes a plan from a config, builds every part from it, applies a changed one, shuts down.
 
 mod access;
+mod audit;
 mod certificate;
 mod controls;
 mod listen;

@@ -2,6 +2,7 @@
 
 use super::{
     access::{self, MADE_USER},
+    audit::{self, Audit},
     certificate, controls,
     listen::{self, Listener},
     moving,
@@ -14,6 +15,7 @@ use super::{
 use crate::{
     config::{self, Config, Environment, Paths, Transport},
     device,
+    guard::AuditEvent,
     health::control::{self, Command, Handler, Response},
     net::{Access, Identity, PortPair, Settings, Worker},
     time::{MonoTime, WallClock},
@@ -74,6 +76,7 @@ struct Server {
     paths: Paths,
     listeners: Vec<Listener>,
     access: Arc<Access>,
+    audit: Audit,
     settings: Settings,
     serving: Serving,
     wall: Arc<Mutex<WallClock>>,
@@ -107,7 +110,8 @@ impl Server {
         let password =
             needs_made_user(&config, &options).then(|| access::made_password(&paths.state_dir)).transpose()?;
         let rules = access::rules(&config, options.anonymous, password.as_deref());
-        let access = Access::new(rules, None);
+        let audit = Audit::start(audit::open(config.server.audit_file.as_deref())?)?;
+        let access = Access::new(rules, audit.trail.clone());
         let settings = settings(&config, pair.as_ref().map(|pair| pair.port), identity(&config, &paths)?);
         let wall = Arc::new(Mutex::new(WallClock::start()));
         let worker = Worker::start(0, settings.clone(), access.clone(), wall.clone(), pair)?;
@@ -118,7 +122,20 @@ impl Server {
         let staged = serving.stage(plan)?;
         serving.commit(staged, access.clone(), settings.clone());
         serving.worker.listen(listen::doors(&listeners)?);
-        Ok(Self { options, config, started, password, paths, listeners, access, settings, serving, wall, requests })
+        Ok(Self {
+            options,
+            config,
+            started,
+            password,
+            paths,
+            listeners,
+            access,
+            audit,
+            settings,
+            serving,
+            wall,
+            requests,
+        })
     }
 
     async fn serve(mut self) -> io::Result<()> {
@@ -153,6 +170,7 @@ impl Server {
         tracing::info!("closing");
         self.serving.worker.shut_down().await;
         let _ = std::fs::remove_file(&self.paths.control_socket);
+        self.audit.end();
         Ok(())
     }
 
@@ -201,6 +219,7 @@ impl Server {
             Command::Status => {
                 Response::Status(Box::new(status::status(&self.serving, &self.settings, self.started).await))
             }
+            Command::Unban { address } => Response::Unbanned(self.access.unban(address, MonoTime::now())),
             Command::Reload => self.reload().map_or_else(Response::Failed, |()| Response::Done),
         };
         let _ = answer.send(response);
@@ -227,9 +246,13 @@ impl Server {
         let password = needs_made_user(&config, &self.options).then(|| access::made_password(&paths.state_dir));
         let password = password.transpose().map_err(failed)?;
         let rules = access::rules(&config, self.options.anonymous, password.as_deref());
+        // Opened anew in any case: it may have been rotated away.
+        let audit_file = audit::open(config.server.audit_file.as_deref()).map_err(failed)?;
         let staged = self.serving.stage(Plan::new(&with_streams(config.clone()))).map_err(failed)?;
         // What cannot.
-        self.access = Access::new(rules, Some(&self.access));
+        self.audit.set_file(audit_file);
+        self.access = self.access.changed(rules);
+        self.access.tell(self.access.record(AuditEvent::Reload));
         self.settings = settings(&config, self.settings.ports, identity);
         self.serving.commit(staged, self.access.clone(), self.settings.clone());
         let wanted = |listeners: &[Listener]| listeners.iter().map(|one| (one.wanted, one.secure)).collect::<Vec<_>>();

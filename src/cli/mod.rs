@@ -12,6 +12,7 @@ mod server;
 mod set;
 mod status;
 mod table;
+mod unban;
 
 use clap::{Parser, Subcommand};
 use std::{
@@ -45,6 +46,8 @@ enum Command {
     Status(status::Status),
     /// Make the running server read its config anew; exits with 1 if it is refused
     Reload(reload::Reload),
+    /// Let addresses in again that were locked out for wrong passwords
+    Unban(unban::Unban),
     /// Change one key of the config, comments kept, and reload
     Set(set::Set),
 }
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Passwd(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Reload(command) => command.run(),
+        Command::Unban(command) => command.run(),
         Command::Set(command) => command.run(),
     }
 }

@@ -81,7 +81,7 @@ fn server(mut s: Section<'_, '_>) -> Server {
         lockout: lockout(s.section("lockout")),
         state_dir: s.optional("state_dir", forms::absolute_path()),
         control_socket: s.optional("control_socket", socket_path()),
-        audit_file: s.not_yet("audit_file", forms::optional(forms::absolute_path()), None, "\"\""),
+        audit_file: s.or("audit_file", forms::optional(forms::absolute_path()), None),
         metrics: s.not_yet("metrics", forms::optional(forms::socket_address()), None, "\"\""),
     };
     if server.session_timeout.subsec_nanos() != 0 {
@@ -257,14 +257,11 @@ fn stream(
         max_viewers: s.or("max_viewers", whole(0..=100_000), default.max_viewers),
         relay: s.or("relay", forms::optional(forms::rtsp_url()), None),
         dscp: s.or("dscp", whole(0..=63), default.dscp),
+        allow: s.set("allow", forms::network(), vec![]),
+        deny: s.set("deny", forms::network(), vec![]),
         multicast: multicast(s.section("multicast")),
         ..default
     };
-    for key in ["allow", "deny"] {
-        if !s.set(key, forms::network(), vec![]).is_empty() {
-            s.refuse_key(key, "is not in this version", "the default [], and [server]'s list for all streams");
-        }
-    }
     if stream.video.is_none() && stream.audio.is_none() {
         s.refuse("has neither video nor audio", "video = { from = CAMERA }, or audio = { from = MICROPHONE }");
     }

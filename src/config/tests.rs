@@ -82,6 +82,7 @@ max_connections = 5
 max_connections_per_address = 2
 lockout = { failures = 0, within = "10s", for = "1h" }
 state_dir = "/s"
+audit_file = "/a"
 control_socket = "/c"
 
 [camera.b]
@@ -108,6 +109,8 @@ aliases = ["/Streaming/Channels/101"]
 start = "fresh"
 on_demand = true
 overlay = true
+allow = ["10.0.0.0/24", "fd00::/8"]
+deny = ["10.0.0.9"]
 [stream.a]
 audio = { from = "m", codec = "opus" }
 
@@ -136,6 +139,7 @@ sha256 = "00000000000000000000000000000000000000000000000000000000000000ff"
         lockout: Lockout { failures: 0, within: Duration::from_secs(10), duration: Duration::from_secs(3600) },
         state_dir: Some("/s".into()),
         control_socket: Some("/c".into()),
+        audit_file: Some("/a".into()),
         ..Server::default()
     };
     assert_eq!(config.server, server);
@@ -174,6 +178,8 @@ sha256 = "00000000000000000000000000000000000000000000000000000000000000ff"
         start: Start::Fresh,
         on_demand: true,
         overlay: true,
+        allow: vec!["10.0.0.0/24".parse().unwrap(), "fd00::/8".parse().unwrap()],
+        deny: vec!["10.0.0.9/32".parse().unwrap()],
         ..StreamConfig::new("z")
     };
     let audio = AudioConfig { codec: AudioCodec::Opus, ..AudioConfig::new("m") };
@@ -369,12 +375,9 @@ fn errors_name_key_and_mend() {
 #[test]
 fn what_comes_later_takes_its_default_only() {
     let table = [
-        ("server", "audit_file", "''", "'/a'"),
         ("server", "metrics", "''", "'127.0.0.1:9554'"),
         ("server", "transports", "['udp', 'tcp', 'http', 'websocket', 'multicast']", "['udp', 'http']"),
         ("stream.main", "srtp", "false", "true"),
-        ("stream.main", "allow", "[]", "['10.0.0.1']"),
-        ("stream.main", "deny", "[]", "['10.0.0.1']"),
         ("stream.main.video", "adapt", "false", "true"),
     ];
     let config = |section: &str, key: &str, value: &str| {

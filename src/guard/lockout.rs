@@ -10,6 +10,21 @@ const MAX_ENTRIES: usize = 10_000;
 /// A user's name is remembered to this length, in octets: it comes from whoever likes to send one.
 const MAX_NAME: usize = 64;
 
+/// From the third wrong answer on each is held back, the first of them for this long, each next one for twice as long as
+/// the one before.
+const FIRST_DELAY: Duration = Duration::from_millis(25);
+/// But no longer than this: an answer is awaited by people too.
+const LONGEST_DELAY: Duration = Duration::from_millis(400);
+
+/// What follows from a wrong answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Penalty {
+    /// How long the refusal is to be held back.
+    pub delay: Duration,
+    /// It began a lock-out.
+    pub locked_out: bool,
+}
+
 /// After how many wrong answers a guesser is locked out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LockoutLimits {
@@ -75,11 +90,11 @@ impl Lockout {
         self.entries.get(&key(address, user)).is_some_and(|entry| entry.is_locked(now))
     }
 
-    /// Counts a wrong answer. True if this one began a lock-out.
-    pub fn failed(&mut self, address: IpAddr, user: &str, now: MonoTime) -> bool {
+    /// Counts a wrong answer.
+    pub fn failed(&mut self, address: IpAddr, user: &str, now: MonoTime) -> Penalty {
         let limits = self.limits;
         if limits.failures == 0 {
-            return false;
+            return Penalty::default();
         }
         let key = key(address, user);
         if self.entries.len() >= MAX_ENTRIES && !self.entries.contains_key(&key) {
@@ -87,25 +102,29 @@ impl Lockout {
         }
         let entry = self.entries.entry(key).or_default();
         if entry.is_locked(now) {
-            return false;
+            return Penalty::default();
         }
         entry.failures.push_back(now);
         while entry.failures.front().is_some_and(|first| now >= *first + limits.within) {
             entry.failures.pop_front();
         }
-        if entry.failures.len() < limits.failures as usize {
-            return false;
+        let delay = match entry.failures.len() {
+            0..3 => Duration::ZERO,
+            count => LONGEST_DELAY.min(FIRST_DELAY.saturating_mul(1 << (count - 3).min(10))),
+        };
+        let locked_out = entry.failures.len() >= limits.failures as usize;
+        if locked_out {
+            entry.failures.clear();
+            entry.locked_until = Some(now + limits.lasts);
         }
-        entry.failures.clear();
-        entry.locked_until = Some(now + limits.lasts);
-        true
+        Penalty { delay, locked_out }
     }
 
-    /// Forgets the lock-outs and wrong answers of one address, or of all. How many lock-outs that ended.
-    pub fn unban(&mut self, address: Option<IpAddr>, now: MonoTime) -> usize {
+    /// Forgets the lock-outs and wrong answers of one address, or of all. The lock-outs that this ended.
+    pub fn unban(&mut self, address: Option<IpAddr>, now: MonoTime) -> Vec<(IpAddr, Box<str>)> {
         let address = address.map(|address| address.to_canonical());
         let forgotten = self.entries.extract_if(|(from, _), _| address.is_none_or(|address| address == *from));
-        forgotten.filter(|(_, entry)| entry.is_locked(now)).count()
+        forgotten.filter(|(_, entry)| entry.is_locked(now)).map(|(who, _)| who).collect()
     }
 
     /// The address and user of each lock-out.
@@ -151,20 +170,28 @@ mod tests {
     fn ten_wrong_answers_within_a_minute_lock_out_for_a_minute() {
         let mut lockout = Lockout::new(LockoutLimits::default());
         for second in 0..9 {
-            assert!(!lockout.failed(HOME, "nvr", at(second)));
+            assert!(!lockout.failed(HOME, "nvr", at(second)).locked_out);
         }
         assert!(!lockout.is_locked(HOME, "nvr", at(9)));
-        assert!(lockout.failed(HOME, "nvr", at(9)));
+        assert!(lockout.failed(HOME, "nvr", at(9)).locked_out);
         assert!(lockout.is_locked(HOME, "nvr", at(9)));
         assert!(lockout.is_locked("::ffff:192.168.1.7".parse().unwrap(), "nvr", at(68)));
         assert!(!lockout.is_locked(HOME, "nvr", at(69)));
-        assert!(!lockout.failed(HOME, "nvr", at(70)), "it counts from none again");
+        assert!(!lockout.failed(HOME, "nvr", at(70)).locked_out, "it counts from none again");
+    }
+
+    #[test]
+    fn refusals_are_held_back_longer_and_longer() {
+        let mut lockout = Lockout::new(LockoutLimits::default());
+        let delays = std::iter::repeat_with(|| lockout.failed(HOME, "nvr", at(0)).delay.as_millis());
+        assert_eq!(delays.take(10).collect::<Vec<_>>(), [0, 0, 25, 50, 100, 200, 400, 400, 400, 400]);
+        assert_eq!(lockout.failed(HOME, "other", at(0)).delay, Duration::ZERO, "of this user alone");
     }
 
     #[test]
     fn only_this_user_at_this_address() {
         let mut lockout = Lockout::new(LockoutLimits { failures: 1, ..LockoutLimits::default() });
-        assert!(lockout.failed(HOME, "nvr", at(0)));
+        assert!(lockout.failed(HOME, "nvr", at(0)).locked_out);
         assert_eq!(lockout.locked(at(1)).collect::<Vec<_>>(), [(HOME, "nvr")]);
         assert!(!lockout.is_locked(HOME, "admin", at(1)));
         assert!(!lockout.is_locked("192.168.1.8".parse().unwrap(), "nvr", at(1)));
@@ -173,23 +200,23 @@ mod tests {
     #[test]
     fn old_failures_do_not_count() {
         let mut lockout = Lockout::new(LockoutLimits { failures: 2, ..LockoutLimits::default() });
-        assert!(!lockout.failed(HOME, "nvr", at(0)));
-        assert!(!lockout.failed(HOME, "nvr", at(60)));
-        assert!(lockout.failed(HOME, "nvr", at(119)));
+        assert!(!lockout.failed(HOME, "nvr", at(0)).locked_out);
+        assert!(!lockout.failed(HOME, "nvr", at(60)).locked_out);
+        assert!(lockout.failed(HOME, "nvr", at(119)).locked_out);
     }
 
     #[test]
     fn answers_during_a_lock_out_do_not_lengthen_it() {
         let mut lockout = Lockout::new(LockoutLimits { failures: 1, ..LockoutLimits::default() });
-        assert!(lockout.failed(HOME, "nvr", at(0)));
-        assert!(!lockout.failed(HOME, "nvr", at(30)));
+        assert!(lockout.failed(HOME, "nvr", at(0)).locked_out);
+        assert!(!lockout.failed(HOME, "nvr", at(30)).locked_out);
         assert!(!lockout.is_locked(HOME, "nvr", at(60)));
     }
 
     #[test]
     fn zero_failures_turn_it_off() {
         let mut lockout = Lockout::new(LockoutLimits { failures: 0, ..LockoutLimits::default() });
-        assert!((0..100).all(|second| !lockout.failed(HOME, "nvr", at(second))));
+        assert!((0..100).all(|second| !lockout.failed(HOME, "nvr", at(second)).locked_out));
         assert!(!lockout.is_locked(HOME, "nvr", at(100)));
     }
 
@@ -199,16 +226,16 @@ mod tests {
         let mut lockout = Lockout::new(LockoutLimits { failures: 1, ..LockoutLimits::default() });
         lockout.failed(HOME, "nvr", at(0));
         lockout.failed(other, "nvr", at(0));
-        assert_eq!(lockout.unban(Some("::ffff:192.168.1.7".parse().unwrap()), at(1)), 1);
+        assert_eq!(lockout.unban(Some("::ffff:192.168.1.7".parse().unwrap()), at(1)), [(HOME, "nvr".into())]);
         assert!(!lockout.is_locked(HOME, "nvr", at(1)) && lockout.is_locked(other, "nvr", at(1)));
-        assert_eq!(lockout.unban(None, at(1)), 1);
+        assert_eq!(lockout.unban(None, at(1)), [(other, "nvr".into())]);
         assert!(!lockout.is_locked(other, "nvr", at(1)));
     }
 
     #[test]
     fn invented_names_neither_fill_memory_nor_push_out_a_lock_out() {
         let mut lockout = Lockout::new(LockoutLimits::default());
-        assert!((0..10).any(|_| lockout.failed(HOME, "nvr", at(0))));
+        assert!((0..10).any(|_| lockout.failed(HOME, "nvr", at(0)).locked_out));
         assert!(lockout.is_locked(HOME, "nvr", at(1)));
         for number in 0..3 * MAX_ENTRIES {
             lockout.failed(

@@ -1,7 +1,8 @@
-//! Who may do what: users and their rights, digest authentication, lock-out, access lists. Decisions only: requests
-//! and times come in, verdicts go out.
+//! Who may do what: users and their rights, digest authentication, lock-out, access lists, audit records. Decisions
+//! only: requests and times come in, verdicts go out.
 
 mod access_list;
+mod audit;
 pub mod basic;
 pub mod digest;
 mod ha1;
@@ -10,8 +11,9 @@ mod password;
 mod users;
 
 pub use access_list::AccessList;
-pub use digest::{Digest, DigestAlgorithm, Verdict};
+pub use audit::{AuditEvent, AuditRecord};
+pub use digest::{Answered, Digest, DigestAlgorithm, Verdict};
 pub use ha1::{REALM, ha1_md5, ha1_sha256};
-pub use lockout::{Lockout, LockoutLimits};
+pub use lockout::{Lockout, LockoutLimits, Penalty};
 pub use password::make_password;
 pub use users::{Role, User, Users};

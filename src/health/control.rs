@@ -9,6 +9,7 @@ use std::{
     fs,
     future::Future,
     io::{self, Read, Write},
+    net::IpAddr,
     os::{
         fd::OwnedFd,
         unix::{
@@ -48,6 +49,11 @@ pub enum Command {
         stream: String,
     },
     Status,
+    /// End the lock-outs of one address, or all.
+    Unban {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<IpAddr>,
+    },
     /// Read the config anew; answered when it is applied, or refused whole.
     Reload,
 }
@@ -59,6 +65,8 @@ pub enum Response {
     Controls(Vec<ControlInfo>),
     Moved(Moved),
     Status(Box<Status>),
+    /// How many lock-outs were ended.
+    Unbanned(usize),
     /// Why not, for a person.
     Failed(String),
 }
@@ -86,6 +94,8 @@ struct Wire {
     moved: Option<Moved>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     status: Option<Box<Status>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unbanned: Option<usize>,
 }
 
 impl From<Response> for Wire {
@@ -95,19 +105,21 @@ impl From<Response> for Wire {
             Response::Controls(controls) => Self { ok: true, controls: Some(controls), ..Self::default() },
             Response::Moved(moved) => Self { ok: true, moved: Some(moved), ..Self::default() },
             Response::Status(status) => Self { ok: true, status: Some(status), ..Self::default() },
+            Response::Unbanned(count) => Self { ok: true, unbanned: Some(count), ..Self::default() },
             Response::Failed(error) => Self { error: Some(error), ..Self::default() },
         }
     }
 }
 
 impl From<Wire> for Response {
-    fn from(Wire { ok, error, controls, moved, status }: Wire) -> Self {
-        match (ok, status, controls, moved) {
-            (true, Some(status), ..) => Self::Status(status),
-            (true, None, Some(controls), _) => Self::Controls(controls),
-            (true, None, None, Some(moved)) => Self::Moved(moved),
-            (true, None, None, None) => Self::Done,
-            (false, ..) => Self::Failed(error.unwrap_or_else(|| "failed".into())),
+    fn from(wire: Wire) -> Self {
+        match wire {
+            Wire { ok: false, error, .. } => Self::Failed(error.unwrap_or_else(|| "failed".into())),
+            Wire { status: Some(status), .. } => Self::Status(status),
+            Wire { controls: Some(controls), .. } => Self::Controls(controls),
+            Wire { moved: Some(moved), .. } => Self::Moved(moved),
+            Wire { unbanned: Some(count), .. } => Self::Unbanned(count),
+            _ => Self::Done,
         }
     }
 }
@@ -272,6 +284,7 @@ mod tests {
                 Command::Reload => Response::Failed("f:1:1: no".into()),
                 Command::Control { .. } => Response::Controls(vec![]),
                 Command::Move { stream } => Response::Moved(Moved { relay: stream, told: 2, out_of_reach: 1 }),
+                Command::Unban { address } => Response::Unbanned(if address.is_some() { 1 } else { 2 }),
             }
         }
     }
@@ -295,6 +308,9 @@ mod tests {
         assert_eq!(request(&path, &Command::Reload).unwrap(), Response::Failed("f:1:1: no".into()));
         let moved = Moved { relay: "main".into(), told: 2, out_of_reach: 1 };
         assert_eq!(request(&path, &Command::Move { stream: "main".into() }).unwrap(), Response::Moved(moved));
+        let address = Some("::1".parse().unwrap());
+        assert_eq!(request(&path, &Command::Unban { address }).unwrap(), Response::Unbanned(1));
+        assert_eq!(request(&path, &Command::Unban { address: None }).unwrap(), Response::Unbanned(2));
         let metadata = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
         assert_eq!((metadata(&path), metadata(path.parent().unwrap())), (0o660, 0o700));
     }

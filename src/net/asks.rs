@@ -1,7 +1,7 @@
 //! What the RTSP machines ask, answered from the access rules and the hubs.
 
 use super::{
-    access::Login,
+    access::{Denied, Login},
     cursor::Cursor,
     feedback::Allowance,
     state::State,
@@ -15,7 +15,7 @@ use crate::{
     stream::Hub,
     time::MonoTime,
 };
-use std::{sync::Arc, time::Duration};
+use std::{cell::RefCell, rc::Weak, sync::Arc, time::Duration};
 use tokio::task::spawn_local;
 
 /// How long DESCRIBE waits for a stream's parameter sets; then 503.
@@ -36,11 +36,15 @@ impl State {
     ) -> Option<Answer> {
         match ask {
             Ask::Authorize { method, url, target, authorization } => {
-                let peer = self.peers.get(&connection)?;
-                let (address, secure) = (peer.address.ip(), peer.pipe.is_secure());
-                let (method, authorization) = (method.as_str(), authorization.as_deref());
-                let login = Login { address, connection, secure, method, url: &url, authorization };
-                Some(self.authorize(&login, target.as_ref(), now))
+                let attempt = (method.as_str(), url.as_str(), authorization.as_deref());
+                match self.authorize(connection, attempt, target.as_ref(), now)? {
+                    Ok(granted) => Some(granted),
+                    Err(Denied { answer, delay }) if delay.is_zero() => Some(answer),
+                    Err(denied) => {
+                        spawn_local(hold_back(self.me.clone(), connection, id, denied));
+                        None
+                    }
+                }
             }
             Ask::Describe { stream, .. } => self.describe(connection, id, &stream),
             Ask::Setup { session, stream, track, user, transports } => {
@@ -63,18 +67,37 @@ impl State {
         }
     }
 
-    /// Lets in whoever may; who is not logged in sees only that, whether the stream exists or not.
-    fn authorize(&self, login: &Login<'_>, target: Option<&StreamTarget>, now: MonoTime) -> Answer {
-        let user = match self.access.log_in(login, now) {
-            Ok(user) => user,
-            Err(answer) => return answer,
+    /// Lets in whoever may; who is not logged in sees only that, whether the stream exists or not. None if the
+    /// connection is gone.
+    fn authorize(
+        &mut self,
+        connection: ConnectionId,
+        (method, url, authorization): (&str, &str, Option<&str>),
+        target: Option<&StreamTarget>,
+        now: MonoTime,
+    ) -> Option<Result<Answer, Denied>> {
+        let peer = self.peers.get_mut(&connection)?;
+        let address = peer.address.ip();
+        let has_session = |user: &str| {
+            self.sessions.iter().any(|session| {
+                let from_here = session.connection.map_or(session.peer == address, |other| other == connection);
+                from_here && session.user.as_deref() == Some(user)
+            })
         };
-        let Some(target) = target else { return Answer::Granted { user, stream: None } };
-        match self.stream_of(target) {
+        let secure = peer.pipe.is_secure();
+        let login = Login { peer: peer.address, secure, method, url, authorization, has_session: &has_session };
+        let user = match self.access.log_in(&login, &mut peer.visitor, now) {
+            Ok(user) => user,
+            Err(denied) => return Some(Err(denied)),
+        };
+        let Some(target) = target else { return Some(Ok(Answer::Granted { user, stream: None })) };
+        Some(Ok(match self.stream_of(target) {
             None => Answer::Refused(Refusal::NotFound),
-            Some(hub) if !self.access.may_view(user.as_deref(), hub.name()) => Answer::Refused(Refusal::Forbidden),
+            Some(hub) if !self.access.may_view(user.as_deref(), address, hub.name()) => {
+                Answer::Refused(Refusal::Forbidden)
+            }
             Some(hub) => Answer::Granted { user, stream: Some(info(hub)) },
-        }
+        }))
     }
 
     fn stream_of(&self, target: &StreamTarget) -> Option<&Arc<Hub>> {
@@ -178,6 +201,7 @@ impl State {
         };
         let viewer = self.viewers.entry(session).or_insert_with(|| Viewer {
             hub: hub.id(),
+            stream: hub.name().into(),
             peer: peer_address,
             user: user.map(str::to_owned),
             since: None,
@@ -225,6 +249,14 @@ impl State {
 
     fn hub(&self, name: &str) -> Option<&Arc<Hub>> {
         self.streams.values().map(|stream| &stream.entry.hub).find(|hub| hub.name() == name)
+    }
+}
+
+/// Answers who guessed wrong, later; what that connection sends meanwhile waits.
+async fn hold_back(state: Weak<RefCell<State>>, connection: ConnectionId, id: AskId, denied: Denied) {
+    tokio::time::sleep(denied.delay).await;
+    if let Some(state) = state.upgrade() {
+        state.borrow_mut().feed(connection, Input::Answer(id, denied.answer), MonoTime::now());
     }
 }
 

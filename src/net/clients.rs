@@ -1,6 +1,7 @@
 //! TCP connections: accepting, reading, writing, closing.
 
 use super::{
+    access::Visitor,
     census::Place,
     link::Link,
     pipe::Pipe,
@@ -10,6 +11,7 @@ use super::{
     worker::Settings,
 };
 use crate::{
+    guard::AuditEvent,
     rtsp::{self, Connection, ConnectionId, ConnectionSettings, Input, Output},
     time::MonoTime,
 };
@@ -94,6 +96,10 @@ async fn serve(
     identity: Option<Identity>,
     place: Place,
 ) {
+    {
+        let access = &state.borrow().access;
+        access.tell(access.record(AuditEvent::Connect).from(address));
+    }
     let opened = async {
         socket.set_nodelay(true)?;
         socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
@@ -178,6 +184,7 @@ impl State {
             local,
             machine: Connection::new(settings, now),
             pipe,
+            visitor: Visitor::default(),
             link: Link::default(),
             viewers: Vec::new(),
             wake: Rc::new(Notify::new()),

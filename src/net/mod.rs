@@ -11,6 +11,7 @@
 
 mod access;
 mod asks;
+mod audit;
 mod census;
 mod clients;
 mod cursor;
@@ -33,6 +34,7 @@ mod viewer;
 mod worker;
 
 pub use access::{Access, AccessRules};
+pub use audit::{Trail, TrailEnd};
 pub use state::Told;
 pub use status::{TransportName, ViewerStatus, Way, WorkerStatus};
 pub use tls::Identity;

@@ -7,6 +7,7 @@ use super::{
     viewer::{Left, Outlet, Viewer},
 };
 use crate::{
+    guard::AuditEvent,
     rtsp::{Answer, AskId, ConnectionId, Input, PlayStart, Refusal, SessionId},
     stream::KeyframeAnswer,
     time::{MonoTime, WallClock},
@@ -150,6 +151,7 @@ impl State {
     pub fn start(&mut self, session: SessionId, cursor: Cursor, now: MonoTime) {
         let Some(viewer) = self.viewers.get_mut(&session) else { return };
         viewer.cursor = Some(cursor);
+        let first = viewer.since.is_none();
         viewer.since.get_or_insert(now);
         if let Some(stream) = self.streams.get_mut(&viewer.hub)
             && !stream.viewers.contains(&session)
@@ -167,6 +169,9 @@ impl State {
         if let Outlet::Interleaved(outlet) = &viewer.outlet {
             let connection = ConnectionId(outlet.connection);
             self.mark_connection(connection);
+        }
+        if let Some(viewer) = self.viewers.get(&session).filter(|_| first) {
+            self.access.tell(self.audit(AuditEvent::Play, viewer));
         }
         self.send_to(session, now);
     }

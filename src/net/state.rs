@@ -1,6 +1,6 @@
 use super::{
     Table, TableEntry,
-    access::Access,
+    access::{Access, Visitor},
     census::Census,
     link::Link,
     pipe::Pipe,
@@ -12,6 +12,7 @@ use super::{
     worker::Settings,
 };
 use crate::{
+    guard::{AuditEvent, AuditRecord},
     rtp::rtcp,
     rtsp::{self, ConnectionId, Input, SessionId, Sessions},
     time::{MonoTime, WallClock},
@@ -71,6 +72,7 @@ pub struct Peer {
     pub local: SocketAddr,
     pub machine: rtsp::Connection,
     pub pipe: Pipe,
+    pub visitor: Visitor,
     pub link: Link,
     /// Its interleaved viewers.
     pub viewers: Vec<SessionId>,
@@ -124,7 +126,7 @@ impl State {
     }
 
     /// Serves what `table` says from now on. Viewers of streams that are no longer there get BYE and are closed; so are
-    /// those whose user lost the right.
+    /// those whose user or address lost the right.
     pub fn apply(&mut self, table: Table, access: Arc<Access>, now: MonoTime) {
         self.access = access;
         let mut kept = HashMap::new();
@@ -142,11 +144,17 @@ impl State {
         // Those too that have not played yet.
         let of_gone = self.viewers.iter().filter(|(_, viewer)| !self.streams.contains_key(&viewer.hub));
         let mut ended: Vec<SessionId> = of_gone.map(|(id, _)| *id).collect();
-        let barred =
-            self.sessions.iter().filter(|session| !access.may_still_view(session.user.as_deref(), &session.stream));
+        let barred = self
+            .sessions
+            .iter()
+            .filter(|session| !access.may_still_view(session.user.as_deref(), session.peer, &session.stream));
         ended.extend(barred.map(|session| session.id));
         for session in ended {
             self.end_session(session, now);
+        }
+        for peer in self.peers.values_mut().filter(|peer| !access.admits(peer.address.ip())) {
+            peer.closing = true;
+            peer.wake.notify_one();
         }
     }
 
@@ -182,6 +190,11 @@ impl State {
         self.paced.retain(|paced| *paced != id);
         self.cut_off(id);
         let Some(viewer) = self.viewers.remove(&id) else { return };
+        if let Some(since) = viewer.since {
+            let seconds = now.since(since).as_millis() as f64 / 1000.0;
+            let end = self.audit(AuditEvent::End, &viewer);
+            self.access.tell(AuditRecord { seconds: Some(seconds), bytes: Some(viewer.bytes), ..end });
+        }
         if let Some(stream) = self.streams.get_mut(&viewer.hub) {
             stream.viewers.retain(|viewer| *viewer != id);
         }
@@ -193,9 +206,16 @@ impl State {
             self.mark_connection(ConnectionId(outlet.connection));
             self.flush(ConnectionId(outlet.connection), now);
         }
-        let seconds = viewer.since.map_or(0.0, |since| now.since(since).as_secs_f64());
-        let (bytes, dropped) = (viewer.bytes, viewer.dropped());
-        tracing::info!(peer = %viewer.peer, user = viewer.user, seconds, bytes, dropped, "viewer left");
+        tracing::debug!(peer = %viewer.peer, dropped = viewer.dropped(), "viewer left");
+    }
+
+    /// What happened to a viewer.
+    pub fn audit(&self, event: AuditEvent, viewer: &Viewer) -> AuditRecord {
+        AuditRecord {
+            stream: Some(viewer.stream.to_string()),
+            transport: Some(self.transport_of(viewer).to_string()),
+            ..self.access.record(event).from(viewer.peer).by(viewer.user.as_deref())
+        }
     }
 
     /// Lets nothing follow of an interleaved viewer's access unit that is half out, but the end of its packet.

@@ -8,13 +8,15 @@ use super::{
 };
 use crate::{stream::Watch, time::MonoTime};
 use bytes::Bytes;
-use std::{io, net::SocketAddr, rc::Rc, time::Duration};
+use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 use tokio::net::UdpSocket;
 
 /// One session's media: a place in the ring, and how it is sent to.
 pub struct Viewer {
     /// [`crate::stream::Hub::id`] of what it watches.
     pub hub: u64,
+    /// Its name.
+    pub stream: Arc<str>,
     pub peer: SocketAddr,
     pub user: Option<String>,
     /// Since the first PLAY.

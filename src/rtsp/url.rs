@@ -149,11 +149,12 @@ pub fn same_target(uri: &str, request_url: &str) -> bool {
     };
     match (uri.target, request.target) {
         (Some(uri), Some(request)) => {
-            uri.path == request.path
+            // Streams are found whatever the case.
+            (uri.path.eq_ignore_ascii_case(&request.path) || request.path.is_empty())
                 && (uri.track.is_none() || uri.track == request.track)
                 && (uri.query.is_none() || uri.query == request.query)
         }
-        // `*` names no stream; what is signed for one may as well stand for the server.
+        // `*`, as `rtsp://host`, names no stream; what is signed for one may as well stand for the server.
         (_, None) => true,
         (None, Some(_)) => false,
     }

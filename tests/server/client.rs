@@ -9,6 +9,7 @@ use std::{
 
 use md5::{Digest, Md5};
 use sha2::Sha256;
+use socket2::{Domain, Socket, Type};
 
 /// For what must come: a loaded machine is slow.
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -102,6 +103,8 @@ pub struct Login {
     pub user: String,
     pub password: String,
     pub nonce: String,
+    /// What is signed; None: the URL of the request.
+    pub uri: Option<String>,
     sha256: bool,
     count: u32,
 }
@@ -110,7 +113,7 @@ impl Login {
     pub fn new(challenge: &str, user: &str, password: &str) -> Self {
         let nonce = challenge.split("nonce=\"").nth(1).unwrap().split('"').next().unwrap();
         let sha256 = challenge.contains("algorithm=SHA-256");
-        Login { user: user.into(), password: password.into(), nonce: nonce.into(), sha256, count: 0 }
+        Login { user: user.into(), password: password.into(), nonce: nonce.into(), uri: None, sha256, count: 0 }
     }
 
     fn digest(&self, text: String) -> String {
@@ -120,6 +123,7 @@ impl Login {
     fn header(&mut self, method: &str, uri: &str) -> String {
         self.count += 1;
         let Login { user, password, nonce, .. } = &*self;
+        let uri = self.uri.as_deref().unwrap_or(uri);
         let nc = format!("{:08x}", self.count);
         let ha1 = self.digest(format!("{user}:Eyrie:{password}"));
         let ha2 = self.digest(format!("{method}:{uri}"));
@@ -136,6 +140,14 @@ impl Client {
     /// A connection to the server that serves `url`.
     pub fn connect(url: &str) -> Self {
         Self::on(TcpStream::connect(address(url)).unwrap(), url)
+    }
+
+    /// From another address of this machine, such as 127.0.0.2.
+    pub fn connect_from(from: &str, url: &str) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(from.parse().unwrap(), 0).into()).unwrap();
+        socket.connect(&address(url).into()).unwrap();
+        Self::on(socket.into(), url)
     }
 
     pub fn on(socket: TcpStream, url: &str) -> Self {

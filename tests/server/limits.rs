@@ -2,24 +2,12 @@
 
 use std::{
     io::{Read, Write},
-    net::{IpAddr, SocketAddr, TcpStream},
+    net::TcpStream,
     thread,
     time::Duration,
 };
 
-use socket2::{Domain, Socket, Type};
-
-use super::{
-    client::{Client, address},
-    world::open,
-};
-
-fn connect_from(from: &str, url: &str) -> Client {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::new(from.parse::<IpAddr>().unwrap(), 0).into()).unwrap();
-    socket.connect(&address(url).into()).unwrap();
-    Client::on(socket.into(), url)
-}
+use super::{client::Client, world::open};
 
 /// The status of OPTIONS, and whether the connection stays open after it.
 fn options(client: &mut Client) -> u16 {
@@ -54,7 +42,7 @@ fn one_address_cannot_take_all_places() {
     let mut one = Client::connect(&url);
     assert_eq!(options(&mut one), 200);
     assert_eq!(options(&mut Client::connect(&url)), 503);
-    assert_eq!(options(&mut connect_from("127.0.0.2", &url)), 200);
+    assert_eq!(options(&mut Client::connect_from("127.0.0.2", &url)), 200);
     server.stop();
 }
 
@@ -70,9 +58,9 @@ fn is_shut_out(mut socket: TcpStream) -> bool {
 fn addresses_that_are_not_welcome_get_no_byte() {
     let server = open("allow = [\"127.0.0.0/29\"]\ndeny = [\"127.0.0.2\"]");
     let url = server.url("main");
-    assert_eq!(options(&mut connect_from("127.0.0.1", &url)), 200);
-    assert_eq!(options(&mut connect_from("127.0.0.3", &url)), 200);
-    assert!(is_shut_out(connect_from("127.0.0.2", &url).socket), "denied");
-    assert!(is_shut_out(connect_from("127.0.0.9", &url).socket), "not allowed");
+    assert_eq!(options(&mut Client::connect_from("127.0.0.1", &url)), 200);
+    assert_eq!(options(&mut Client::connect_from("127.0.0.3", &url)), 200);
+    assert!(is_shut_out(Client::connect_from("127.0.0.2", &url).socket), "denied");
+    assert!(is_shut_out(Client::connect_from("127.0.0.9", &url).socket), "not allowed");
     server.stop();
 }

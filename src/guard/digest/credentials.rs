@@ -17,14 +17,16 @@ pub struct Credentials<'a> {
 struct Qop<'a> {
     /// `auth`, in the client's spelling, which goes into the hash.
     name: Cow<'a, [u8]>,
-    count: Cow<'a, [u8]>,
+    /// As sent, and its value: how often the nonce was answered with this one.
+    count_text: Cow<'a, [u8]>,
+    count: u32,
     client_nonce: Cow<'a, [u8]>,
 }
 
 impl<'a> Credentials<'a> {
     /// Reads parameters in any order, quoted or not, with or without space around them, and passes over unknown ones;
-    /// of two of one name the first counts. None for other schemes, for a `qop` that was not offered, if a parameter
-    /// is missing, or if a quoted string does not end.
+    /// of two of one name the first counts. None for other schemes, for a `qop` that was not offered, for a count that
+    /// is no hexadecimal number, if a parameter is missing, or if a quoted string does not end.
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         let value = value.trim_ascii();
         let (scheme, mut rest) = value.split_at(value.iter().position(u8::is_ascii_whitespace)?);
@@ -50,7 +52,9 @@ impl<'a> Credentials<'a> {
         }
         let qop = match qop.filter(|name| !name.is_empty()) {
             Some(name) if name.eq_ignore_ascii_case(b"auth") => {
-                Some(Qop { name, count: count?, client_nonce: client_nonce? })
+                let count_text = count?;
+                let count = u32::from_str_radix(str::from_utf8(&count_text).ok()?, 16).ok()?;
+                Some(Qop { name, count_text, count, client_nonce: client_nonce? })
             }
             Some(_) => return None,
             None => None,
@@ -68,6 +72,11 @@ impl<'a> Credentials<'a> {
         String::from_utf8_lossy(&self.uri)
     }
 
+    /// The nonce-count, where there is one.
+    pub(super) fn count(&self) -> Option<u32> {
+        self.qop.as_ref().map(|qop| qop.count)
+    }
+
     /// The response that the client gave, empty if it is not hexadecimal.
     pub(super) fn given(&self) -> Vec<u8> {
         hex::decode(&self.response).unwrap_or_default()
@@ -78,8 +87,8 @@ impl<'a> Credentials<'a> {
         let ha1 = hex::encode(ha1);
         let ha2 = hex::encode(algorithm.hash(&[method.as_bytes(), &self.uri]));
         match &self.qop {
-            Some(Qop { name, count, client_nonce }) => {
-                algorithm.hash(&[ha1.as_bytes(), &self.nonce, count, client_nonce, name, ha2.as_bytes()])
+            Some(Qop { name, count_text, client_nonce, .. }) => {
+                algorithm.hash(&[ha1.as_bytes(), &self.nonce, count_text, client_nonce, name, ha2.as_bytes()])
             }
             None => algorithm.hash(&[ha1.as_bytes(), &self.nonce, ha2.as_bytes()]),
         }
