@@ -100,31 +100,6 @@ impl State {
         }))
     }
 
-    fn stream_of(&self, target: &StreamTarget) -> Option<&Arc<Hub>> {
-        let hubs = || self.streams.values().map(|stream| &stream.entry);
-        let exact = hubs().find(|entry| entry.hub.name() == target.path);
-        let found = exact
-            .or_else(|| hubs().find(|entry| entry.hub.name().eq_ignore_ascii_case(&target.path)))
-            .or_else(|| hubs().find(|entry| entry.aliases.iter().any(|alias| leads_to(alias, target))))?;
-        self.by_bitrate(&found.hub, target)
-    }
-
-    /// `?bitrate=500k`: the stream of the same camera with the highest configured bitrate not above it.
-    fn by_bitrate<'s>(&'s self, found: &'s Arc<Hub>, target: &StreamTarget) -> Option<&'s Arc<Hub>> {
-        let Some(wanted) = target.query.as_deref().and_then(bitrate_of) else { return Some(found) };
-        let camera = |hub: &Hub| self.streams.get(&hub.id()).and_then(|stream| stream.entry.camera.clone());
-        let own = camera(found);
-        let mut same: Vec<(u32, &Arc<Hub>)> = self
-            .streams
-            .values()
-            .filter(|stream| own.is_some() && stream.entry.camera == own)
-            .map(|stream| (stream.entry.bitrate, &stream.entry.hub))
-            .collect();
-        same.sort_by_key(|(bitrate, _)| *bitrate);
-        let below = same.iter().rev().find(|(bitrate, _)| *bitrate <= wanted);
-        Some(below.or(same.first()).map_or(found, |(_, hub)| hub))
-    }
-
     /// Waits, with the stream's sources running, until all its formats are known.
     fn describe(&mut self, connection: ConnectionId, id: AskId, name: &str) -> Option<Answer> {
         let Some(hub) = self.hub(name) else { return Some(Answer::Refused(Refusal::NotFound)) };
@@ -276,60 +251,4 @@ fn description(hub: &Hub) -> Option<Description> {
         version: hub.version(),
         tracks: tracks?,
     })
-}
-
-/// Whether an alias such as `/cam/realmonitor?channel=1&subtype=0` names what the client asked for: the same path, and
-/// each key of its query with the same value. Case is ignored, and so are further keys.
-fn leads_to(alias: &str, target: &StreamTarget) -> bool {
-    let (path, query) = alias.split_once('?').unwrap_or((alias, ""));
-    let has = |key: &str| {
-        let given = target.query.as_deref().unwrap_or("");
-        given.split('&').any(|given| given.eq_ignore_ascii_case(key))
-    };
-    path.trim_matches('/').eq_ignore_ascii_case(&target.path) && query.split('&').filter(|key| !key.is_empty()).all(has)
-}
-
-/// The value of `bitrate=` in a query, in bit/s: `500k`, `2M` or a number.
-fn bitrate_of(query: &str) -> Option<u32> {
-    let value = query.split('&').find_map(|pair| {
-        let (key, value) = pair.split_once('=')?;
-        key.eq_ignore_ascii_case("bitrate").then_some(value)
-    })?;
-    let (digits, factor) = match value.as_bytes().last()? {
-        b'k' | b'K' => (&value[..value.len() - 1], 1_000),
-        b'm' | b'M' => (&value[..value.len() - 1], 1_000_000),
-        _ => (value, 1),
-    };
-    digits.parse::<u32>().ok()?.checked_mul(factor)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn target(path: &str, query: Option<&str>) -> StreamTarget {
-        StreamTarget { path: path.into(), query: query.map(Into::into), track: None }
-    }
-
-    #[test]
-    fn aliases_in_the_style_of_other_makers() {
-        let dahua = "/cam/realmonitor?channel=1&subtype=0";
-        assert!(leads_to(dahua, &target("cam/realmonitor", Some("channel=1&subtype=0"))));
-        assert!(leads_to(dahua, &target("Cam/RealMonitor", Some("unicast=true&subtype=0&channel=1&proto=Onvif"))));
-        assert!(!leads_to(dahua, &target("cam/realmonitor", Some("channel=1&subtype=1"))));
-        assert!(!leads_to(dahua, &target("cam/realmonitor", None)));
-        let hikvision = "/Streaming/Channels/101";
-        assert!(leads_to(hikvision, &target("streaming/channels/101", Some("transportmode=unicast"))));
-        assert!(!leads_to(hikvision, &target("streaming/channels/102", None)));
-    }
-
-    #[test]
-    fn bitrates_as_in_the_configuration() {
-        assert_eq!(bitrate_of("audio=0&bitrate=500k"), Some(500_000));
-        assert_eq!(bitrate_of("Bitrate=2M"), Some(2_000_000));
-        assert_eq!(bitrate_of("bitrate=64000"), Some(64_000));
-        for wrong in ["", "bitrate", "bitrate=", "bitrate=k", "bitrate=99999999M", "bitrate=-1"] {
-            assert_eq!(bitrate_of(wrong), None, "{wrong}");
-        }
-    }
 }

@@ -18,6 +18,7 @@ mod cursor;
 mod feedback;
 mod link;
 mod media;
+mod names;
 mod pacer;
 mod pipe;
 mod play;

@@ -164,7 +164,7 @@ impl Connection {
                 let outcome = self.begin(&exchange, sessions, now);
                 self.carry_out(exchange, outcome, sessions, now);
             }
-            Err(response) => self.respond(&response, &request, sessions, now),
+            Err(response) => self.respond(response, &request, sessions, now),
         }
     }
 
@@ -178,7 +178,7 @@ impl Connection {
 
     fn carry_out(&mut self, exchange: Exchange, outcome: Outcome, sessions: &mut Sessions, now: MonoTime) {
         match outcome {
-            Outcome::Respond(response) => self.respond(&response, &exchange.request, sessions, now),
+            Outcome::Respond(response) => self.respond(response, &exchange.request, sessions, now),
             Outcome::Ask(ask, step) => {
                 self.last_ask = AskId(self.last_ask.0 + 1);
                 self.open = Some((self.last_ask, Open { exchange, step }));
@@ -187,15 +187,16 @@ impl Connection {
         }
     }
 
-    fn respond(&mut self, response: &Response, request: &Request, sessions: &mut Sessions, now: MonoTime) {
-        let timestamp = request.header("Timestamp").and_then(super::headers::timestamp);
-        match timestamp {
-            Some(timestamp) => {
-                self.send(&response.clone().with("Timestamp", timestamp), request.cseq, sessions, now);
-            }
-            None => self.send(response, request.cseq, sessions, now),
+    fn respond(&mut self, mut response: Response, request: &Request, sessions: &mut Sessions, now: MonoTime) {
+        if let Some(timestamp) = request.header("Timestamp").and_then(super::headers::timestamp) {
+            response = response.with("Timestamp", timestamp);
         }
-        if request.headers("Connection").any(|value| value.eq_ignore_ascii_case("close")) {
+        let closes = super::headers::says_close(request.headers("Connection"));
+        if closes {
+            response = response.with("Connection", "close");
+        }
+        self.send(&response, request.cseq, sessions, now);
+        if closes {
             self.close(CloseReason::Requested, sessions);
         }
     }

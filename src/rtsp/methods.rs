@@ -5,7 +5,7 @@ use super::{
     Sessions, StreamInfo, StreamTarget,
     headers::{accepts_sdp, option_tags, range},
     message::{MAX_URL, Version},
-    response::{PUBLIC, Response},
+    response::{ALLOWED_WHILE_READY, PUBLIC, Response},
     sdp,
     setup::SetupStep,
     url::RequestUrl,
@@ -216,7 +216,7 @@ impl Connection {
             Method::Pause => {
                 let session = self.session(exchange, &user, stream.as_ref(), sessions, now)?;
                 if session.state != SessionState::Playing {
-                    return Err(Response::new(455));
+                    return Err(Response::new(455).with("Allow", ALLOWED_WHILE_READY));
                 }
                 if exchange.track().is_some() && session.tracks.len() > 1 {
                     return Err(Response::new(460));

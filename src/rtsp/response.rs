@@ -8,6 +8,10 @@ use std::time::{Duration, UNIX_EPOCH};
 /// All that a play server does (RFC 2326 §12.28, §12.4).
 pub(super) const PUBLIC: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
 
+/// 455 says what its session does obey (RFC 2326 §11.3.6).
+pub(super) const ALLOWED_WHILE_READY: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+pub(super) const ALLOWED_WHILE_PLAYING: &str = "OPTIONS, DESCRIBE, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+
 /// A response without what every response carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Response {

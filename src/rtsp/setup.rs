@@ -5,7 +5,7 @@ use super::{
     Transport, TransportOffer,
     headers::transport::{self, Alternative, Lower},
     methods::{Checked, Exchange, Outcome, Step, named_stream, refused, session_header},
-    response::Response,
+    response::{ALLOWED_WHILE_PLAYING, Response},
 };
 use crate::time::MonoTime;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl Connection {
             false => None,
         };
         if existing.is_some_and(|session| session.state == SessionState::Playing) {
-            return Err(Response::new(455));
+            return Err(Response::new(455).with("Allow", ALLOWED_WHILE_PLAYING));
         }
         // One session is one stream (RFC 2326 §10.4: else 459).
         let bundled = existing.is_some_and(|session| session.stream != stream.name);

@@ -25,6 +25,11 @@ pub(super) fn option_tags<'a>(values: impl Iterator<Item = &'a str>) -> Vec<&'a 
     tags.map(|tag| if tag.split('/').all(is_token) { tag } else { "unknown" }).collect()
 }
 
+/// Whether a Connection header (RFC 2326 §12.10, RFC 2616 §14.10) wants no further request to be expected.
+pub(super) fn says_close<'a>(values: impl Iterator<Item = &'a str>) -> bool {
+    values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case("close"))
+}
+
 /// A Timestamp (RFC 2326 §12.38) as it may be echoed: digits, points and white space.
 pub(super) fn timestamp(value: &str) -> Option<&str> {
     let harmless = |byte: u8| byte.is_ascii_digit() || byte == b'.' || byte == b' ';

@@ -4,7 +4,7 @@ use super::*;
 
 /// Sends one request as it was captured; `LOGIN` and `SESSION` stand for what the client had learnt. Line ends are
 /// made CRLF.
-fn send(server: &mut Server, client: &mut Client, request: &str) -> String {
+pub(super) fn send(server: &mut Server, client: &mut Client, request: &str) -> String {
     let request = request.replace("LOGIN\n", LOGIN).replace("SESSION", &client.session).replace("\r\n", "\n");
     let answer = server.exchange(client, (request.replace('\n', "\r\n") + "\r\n").as_bytes());
     if request.starts_with("SETUP")
@@ -16,7 +16,7 @@ fn send(server: &mut Server, client: &mut Client, request: &str) -> String {
     answer
 }
 
-fn transport(answer: &str) -> &str {
+pub(super) fn transport(answer: &str) -> &str {
     header(answer, "Transport").unwrap_or_else(|| panic!("{answer}"))
 }
 
@@ -59,6 +59,70 @@ fn ffmpeg_over_tcp() {
     assert_eq!(status(&send("TEARDOWN rtsp://192.0.2.1:8554/main/ RTSP/1.0\nCSeq: 8\nSession: SESSION\nLOGIN\n")), 200);
     assert!(server.sessions.is_empty());
     assert_eq!(only_ask(&client, |ask| matches!(ask, Ask::Teardown { .. })), 1);
+}
+
+#[test]
+fn ffmpeg_over_udp() {
+    let (mut server, base) = (Server::new(), "rtsp://192.0.2.1:8554/main");
+    let mut client = server.connect();
+    let mut step = |text: &str| send(&mut server, &mut client, text);
+    let agent = "User-Agent: Lavf59.27.100\nLOGIN\n";
+    for (track, cseq) in [(0, 4), (1, 5)] {
+        let (port, session) = (21_000 + 2 * track, if track == 0 { "" } else { "Session: SESSION\n" });
+        let answer = step(
+            &format!(
+                "SETUP {base}/trackID={track} RTSP/1.0\n\
+                 Transport: RTP/AVP/UDP;unicast;client_port={port}-{}\nCSeq: {cseq}\n{session}{agent}",
+                port + 1
+            )
+            .replace("\n\n", "\n"),
+        );
+        let expected =
+            format!("RTP/AVP/UDP;unicast;client_port={port}-{};server_port=8000-8001;ssrc=E000000{track}", port + 1);
+        assert_eq!(transport(&answer), expected);
+    }
+    let play = format!("PLAY {base}/ RTSP/1.0\nRange: npt=0.000-\nCSeq: 6\nSession: SESSION\n{agent}");
+    assert_eq!(status(&step(&play.replace("\n\n", "\n"))), 200);
+    // Every half of the time-out, and nothing but these.
+    for cseq in 7..12 {
+        server.pass(30);
+        let keep_alive = format!("GET_PARAMETER {base}/ RTSP/1.0\nCSeq: {cseq}\nSession: SESSION\n{agent}");
+        assert_eq!(status(&send(&mut server, &mut client, &keep_alive.replace("\n\n", "\n"))), 200);
+        assert!(server.sessions.expired(server.now).is_empty());
+    }
+}
+
+#[test]
+fn gstreamer_over_tcp_says_nothing_but_its_reports() {
+    let mut server = Server::new();
+    let mut client = server.connect();
+    for (track, cseq) in [(0, 3), (1, 4)] {
+        let session = if track == 0 { "" } else { "Session: SESSION\n" };
+        let answer = send(
+            &mut server,
+            &mut client,
+            &format!(
+                "SETUP rtsp://h:8554/main/trackID={track} RTSP/1.0\nCSeq: {cseq}\nUser-Agent: GStreamer/1.22.0\n\
+                 {session}LOGIN\nTransport: RTP/AVP/TCP;unicast;interleaved={}-{}\n",
+                2 * track,
+                2 * track + 1
+            ),
+        );
+        assert_eq!(status(&answer), 200);
+    }
+    let play = "PLAY rtsp://h:8554/main/ RTSP/1.0\nCSeq: 5\nRange: npt=now-\nSession: SESSION\nLOGIN\n";
+    assert_eq!(status(&send(&mut server, &mut client, play)), 200);
+    for second in 0..40 {
+        server.pass(5);
+        server.exchange(&mut client, &receiver_report(1 + 2 * (second % 2)));
+        server.input(&mut client, Input::Timeout);
+        assert!(server.sessions.expired(server.now).is_empty());
+    }
+    // It says goodbye in two steps.
+    let pause = "PAUSE rtsp://h:8554/main/ RTSP/1.0\nCSeq: 6\nSession: SESSION\nLOGIN\n";
+    assert_eq!(status(&send(&mut server, &mut client, pause)), 200);
+    assert_eq!(status(&send(&mut server, &mut client, &pause.replace("PAUSE", "TEARDOWN").replace("6", "7"))), 200);
+    assert!(server.sessions.is_empty());
 }
 
 #[test]
@@ -223,16 +287,6 @@ fn a_client_that_sends_its_login_only_once() {
         let answer = server.bare_request(&mut client, method, "rtsp://h/main/", session);
         assert_eq!(status(&answer), 401, "{method}");
     }
-}
-
-#[test]
-fn an_nvr_that_asks_for_the_backchannel_goes_on_without_it() {
-    let mut server = Server::new();
-    let mut client = server.connect();
-    let require = "Require: www.onvif.org/ver20/backchannel\r\n";
-    let answer = server.request(&mut client, "DESCRIBE", "rtsp://h/main", require);
-    assert_eq!((status(&answer), header(&answer, "Unsupported")), (551, Some("www.onvif.org/ver20/backchannel")));
-    assert_eq!(server.status(&mut client, "DESCRIBE", "rtsp://h/main", ""), 200);
 }
 
 #[test]

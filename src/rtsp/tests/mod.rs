@@ -1,6 +1,7 @@
 //! The connection machine as a worker drives it, on a simulated clock.
 
 mod clients;
+mod recorders;
 mod redirects;
 mod sessions;
 mod statuses;
@@ -163,7 +164,9 @@ impl Server {
                 let stream = match target.as_ref().map(|target| target.path.as_str()) {
                     None => None,
                     Some("secret") => return Answer::Refused(Refusal::Forbidden),
-                    Some("main" | "alias") => Some(info("main", &[(0, true), (1, false)])),
+                    Some("main" | "alias" | "cam/realmonitor" | "Streaming/Channels/101") => {
+                        Some(info("main", &[(0, true), (1, false)]))
+                    }
                     Some("starting") => Some(info("starting", &[(0, true)])),
                     Some(name @ ("full" | "relayed" | "keyed")) => Some(info(name, &[(0, true)])),
                     Some("mute") => Some(info("mute", &[(0, true)])),

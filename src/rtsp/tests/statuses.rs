@@ -176,6 +176,20 @@ fn a_session_refuses_what_its_state_does_not_allow() {
 }
 
 #[test]
+fn what_a_state_does_not_allow_is_told_with_what_it_does() {
+    let mut server = Server::new();
+    let mut client = server.connect();
+    server.setup_main(&mut client, false);
+    let answer = server.request(&mut client, "PAUSE", "rtsp://h/main", SESSION);
+    let allowed = header(&answer, "Allow").unwrap();
+    assert!(allowed.contains("SETUP") && allowed.contains("PLAY") && !allowed.contains("PAUSE"), "{answer}");
+    server.status(&mut client, "PLAY", "rtsp://h/main", SESSION);
+    let answer = server.request(&mut client, "SETUP", "rtsp://h/main/trackID=1", &format!("{UDP}{SESSION}"));
+    let allowed = header(&answer, "Allow").unwrap();
+    assert!(!allowed.contains("SETUP") && allowed.contains("PAUSE"), "{answer}");
+}
+
+#[test]
 fn the_only_track_of_a_session_may_be_paused_by_its_own_url() {
     let mut server = Server::new();
     let mut client = server.connect();
@@ -292,8 +306,17 @@ fn an_http_request_is_answered_in_http() {
 fn a_client_may_ask_for_the_connection_to_close() {
     let mut server = Server::new();
     let mut client = server.connect();
-    assert_eq!(server.status(&mut client, "OPTIONS", "*", "Connection: close\r\n"), 200);
-    assert_eq!(client.events, ["close: as the client asked"]);
+    for kept in ["keep-alive", "Keep-Alive, Upgrade", "closely"] {
+        let answer = server.request(&mut client, "OPTIONS", "*", &format!("Connection: {kept}\r\n"));
+        assert_eq!((status(&answer), header(&answer, "Connection")), (200, None), "{kept}");
+    }
+    assert_eq!(client.events, Vec::<String>::new());
+    for close in ["close", "Keep-Alive, Close"] {
+        let mut client = server.connect();
+        let answer = server.request(&mut client, "OPTIONS", "*", &format!("Connection: {close}\r\n"));
+        assert_eq!((status(&answer), header(&answer, "Connection")), (200, Some("close")), "{close}");
+        assert_eq!(client.events, ["close: as the client asked"]);
+    }
 }
 
 #[test]
