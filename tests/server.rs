@@ -8,6 +8,7 @@ mod server {
     mod audit;
     mod child;
     mod client;
+    mod control;
     mod copy;
     mod hostile;
     mod keyframes;
@@ -26,5 +27,6 @@ mod server {
     mod status_codes;
     mod tls;
     mod udp;
+    mod urls;
     mod world;
 }

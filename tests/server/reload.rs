@@ -26,6 +26,14 @@ fn bandwidth(client: &mut Client) -> u32 {
     video.lines().find_map(|line| line.strip_prefix("b=AS:")).unwrap().parse().unwrap()
 }
 
+/// Session and version of `o=`.
+fn origin(client: &mut Client) -> (u64, u64) {
+    let description = client.describe().body;
+    let origin = description.lines().find_map(|line| line.strip_prefix("o=- ")).unwrap();
+    let mut numbers = origin.split(' ').map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
 #[test]
 fn bitrate_changes_under_a_viewer() {
     let camera = CAMERA.replace("fps = 30", "fps = 30\nscene = \"busy\"");
@@ -33,8 +41,9 @@ fn bitrate_changes_under_a_viewer() {
     let server = Server::start("anonymous = true", &format!("{camera}{main}"));
     let mut viewer = Client::watch(&server.url("main"), 1);
     let mut other = Client::connect(&server.url("main"));
-    let mut received = Received::pictures(&mut viewer, 60);
+    let mut received = Received::pictures(&mut viewer, 120);
     let before = bandwidth(&mut other);
+    let origin = origin(&mut other);
     edit(&server, "\"1M\"", "\"300k\"");
     reload(&server);
     // It takes effect with the next picture.
@@ -42,6 +51,9 @@ fn bitrate_changes_under_a_viewer() {
         assert!(received.rtp[0].len() < 1000, "still b=AS:{before}");
         received.add(&viewer.frame());
     }
+    let changed = self::origin(&mut other);
+    assert_eq!(changed.0, origin.0, "another session");
+    assert!(changed.1 > origin.1, "{changed:?} follows {origin:?}");
     let until = received.rtp[0].last().unwrap().timestamp.wrapping_add(5 * 90_000);
     while (until.wrapping_sub(received.rtp[0].last().unwrap().timestamp) as i32) > 0 {
         received.add(&viewer.frame());
@@ -53,6 +65,12 @@ fn bitrate_changes_under_a_viewer() {
         let ticks = pictures[range.end].timestamp.wrapping_sub(pictures[range.start].timestamp);
         pictures[range].iter().map(|picture| picture.bytes).sum::<usize>() as f64 * 8.0 * 90_000.0 / f64::from(ticks)
     };
+    // All that goes over the network in four seconds is within what is announced.
+    let announced = received.rtp[0].iter().take_while(|packet| packet.timestamp != pictures[119].timestamp);
+    let sent: usize = announced.map(|packet| packet.payload.len() + 12 + 28).sum();
+    let seconds = f64::from(pictures[119].timestamp.wrapping_sub(pictures[0].timestamp)) / 90_000.0;
+    let bandwidth = sent as f64 * 8.0 / seconds / 1000.0;
+    assert!(bandwidth <= f64::from(before), "{bandwidth:.0} kbit/s under b=AS:{before}");
     let end = pictures.len() - 1;
     let (first, last) = (rate(0..60), rate(end - 90..end));
     assert!(first > 700_000.0 && last < 360_000.0, "{first:.0}, then {last:.0} bit/s");

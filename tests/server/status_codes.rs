@@ -55,14 +55,31 @@ fn who_is_let_in_is_told_what_is_wrong() {
     assert_eq!(client.set_up(0, "RTP/AVP;multicast").status, 461);
     assert_eq!(client.set_up(0, "RAW/RAW/UDP;unicast;client_port=5000-5001").status, 461);
 
+    assert_eq!(client.request("DESCRIBE", &url, "Accept: text/html\r\n").status, 406);
+    let stream = client.request("DESCRIBE", &url, "Timestamp: 12.5\r\nBandwidth: 1\r\nBlocksize: 1\r\n");
+    for (name, value) in [("Timestamp", "12.5"), ("Cache-Control", "no-cache"), ("Content-Type", "application/sdp")] {
+        assert_eq!(stream.header(name), Some(value));
+    }
+    assert!(stream.header("Server").unwrap().starts_with("Eyrie/"), "{stream:?}");
+    assert!(stream.header("Date").unwrap().ends_with(" GMT"), "{stream:?}");
+
     client.set_up_tcp(2);
-    assert_eq!(client.request("PAUSE", &url, "").status, 455, "nothing plays");
+    let paused = client.request("PAUSE", &url, "");
+    assert_eq!((paused.status, paused.header("Allow").is_some()), (455, true), "nothing plays");
+    assert_eq!(client.request("PLAY", &url, "Range: npt=10-5\r\n").status, 457);
+    client.send("SET_PARAMETER", &url, "Content-Type: text/parameters\r\nContent-Length: 10\r\n");
+    client.send_raw(b"volume: 11");
+    assert_eq!(client.response().status, 451);
     client.ok("PLAY", "");
     assert_eq!(client.set_up(0, "RTP/AVP/TCP;unicast").status, 455, "it plays");
     assert_eq!(client.request("PAUSE", &format!("{url}/trackID=0"), "").status, 460);
     assert_eq!(client.request("PLAY", &format!("{url}/trackID=0"), "").status, 200);
     assert_eq!(client.request("TEARDOWN", &format!("{url}/trackID=0"), "").status, 200);
     assert_eq!(client.request("PLAY", &url, "").status, 454, "its session is over");
+    client.session = None;
+    let heavy = client.request("SET_PARAMETER", &url, "Content-Length: 4294967296\r\n");
+    assert_eq!(heavy.status, 413);
+    assert!(client.next().is_none(), "where the next request begins is not known");
     server.stop();
 }
 

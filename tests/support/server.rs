@@ -28,8 +28,8 @@ pub struct Server {
 impl Server {
     /// Starts the server and waits for its `ready`.
     ///
-    /// `server` is what stands in the config's `[server]` table, without the keys that give it a place of its own,
-    /// `rest` everything after that table.
+    /// `server` is what stands in the config's `[server]` table, without the keys that give it a place of its own (but
+    /// perhaps with another `listen`), `rest` everything after that table.
     pub fn start(server: &str, rest: &str) -> Self {
         Self::start_in(server, rest, &[])
     }
@@ -39,8 +39,9 @@ impl Server {
         let folder = tempfile::Builder::new().prefix("eyrie-test-").tempdir().unwrap();
         let state = folder.path().join("state");
         let socket = folder.path().join("control.sock");
+        let listen = if server.contains("listen =") { "" } else { "listen = [\"127.0.0.1:0\"]" };
         let config = format!(
-            "[server]\nlisten = [\"127.0.0.1:0\"]\nudp_ports = \"0\"\nstate_dir = {state:?}\ncontrol_socket = {socket:?}\n\
+            "[server]\n{listen}\nudp_ports = \"0\"\nstate_dir = {state:?}\ncontrol_socket = {socket:?}\n\
              {server}\n{rest}\n"
         );
         fs::write(folder.path().join("eyrie.toml"), config).unwrap();
