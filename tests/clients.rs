@@ -8,5 +8,6 @@ mod clients {
     mod copies;
     mod players;
     mod promises;
+    mod relay;
     mod retina;
 }

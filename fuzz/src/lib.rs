@@ -14,7 +14,7 @@ use eyrie::{
     },
     rtp::{self, Packetizer, rtcp as rtcp_packets},
     rtsp::{
-        Accepted, Answer, Ask, Connection, ConnectionId, ConnectionSettings, DescribedTrack, Description, Input,
+        self, Accepted, Answer, Ask, Connection, ConnectionId, ConnectionSettings, DescribedTrack, Description, Input,
         Output, Parsed, Parser, PlayStart, Sessions, StreamInfo, TrackInfo, Transports,
     },
     time::MonoTime,
@@ -60,6 +60,27 @@ pub fn rtsp_transport(data: &[u8]) {
     server.feed(b"SETUP rtsp://camera/main/trackID=0 RTSP/1.0\r\nCSeq: 1\r\nTransport: ");
     server.feed(data);
     server.feed(b"\r\n\r\n");
+    server.finish();
+}
+
+/// The value of any other header that is read, also where an answer carries it back.
+pub fn rtsp_headers(data: &[u8]) {
+    let Ok(value) = str::from_utf8(data) else { return };
+    rtsp::read_header_value(value);
+    let mut server = Server::new();
+    let mut request = |method: &str, names: &[&str]| {
+        server.feed(format!("{method} rtsp://camera/main RTSP/1.0\r\nCSeq: 1\r\n").as_bytes());
+        for name in names {
+            server.feed(format!("{name}: ").as_bytes());
+            server.feed(data);
+            server.feed(b"\r\n");
+        }
+        server.feed(b"\r\n");
+    };
+    request("OPTIONS", &["Timestamp", "Require", "Proxy-Require", "Session"]);
+    request("DESCRIBE", &["Accept", "Timestamp"]);
+    request("PLAY", &["Session", "Range", "Scale"]);
+    request("OPTIONS", &["Connection"]);
     server.finish();
 }
 
@@ -251,7 +272,7 @@ impl Server {
         let settings = ConnectionSettings {
             id: ConnectionId(1),
             peer: (Ipv4Addr::LOCALHOST, 40_000).into(),
-            local: Ipv4Addr::LOCALHOST.into(),
+            local: (Ipv4Addr::LOCALHOST, 8554).into(),
             session_timeout: Duration::from_secs(60),
             transports: Transports { udp: true, tcp: true },
             secure: false,
@@ -263,6 +284,11 @@ impl Server {
     fn feed(&mut self, bytes: &[u8]) {
         self.handle(Input::Bytes(bytes));
         self.now += Duration::from_millis(700);
+        // The server's own request may come between any two pieces.
+        let sessions: Vec<_> = self.sessions.iter().map(|session| session.id).collect();
+        for session in sessions {
+            self.handle(Input::Redirect { session, location: "rtsp://relay/front" });
+        }
         if self.connection.poll_timeout().is_some_and(|due| due <= self.now) {
             self.handle(Input::Timeout);
         }

@@ -173,7 +173,7 @@ impl State {
         let settings = ConnectionSettings {
             id,
             peer: address,
-            local: local.ip(),
+            local,
             session_timeout: self.settings.session_timeout,
             transports: rtsp::Transports { udp: self.settings.ports.is_some() && !secure, tcp: self.settings.tcp },
             secure,

@@ -9,11 +9,7 @@ use super::{
 };
 use crate::time::MonoTime;
 use bytes::Bytes;
-use std::{
-    collections::VecDeque,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 /// A connection without a session and without a request is closed after this long.
 const IDLE: Duration = Duration::from_secs(60);
@@ -29,8 +25,9 @@ const MAX_STRAY_FRAMES: u32 = 64;
 pub struct ConnectionSettings {
     pub id: ConnectionId,
     pub peer: SocketAddr,
-    /// The server's own address on this connection: named in the SDP's origin.
-    pub local: IpAddr,
+    /// The server's own address on this connection: named in the SDP's origin, and in URLs to a client that asked by
+    /// a relative one.
+    pub local: SocketAddr,
     /// As advertised in the Session header (whole seconds).
     pub session_timeout: Duration,
     pub transports: Transports,
@@ -44,6 +41,8 @@ pub struct ConnectionSettings {
 #[derive(Debug)]
 pub struct Connection {
     pub(super) settings: ConnectionSettings,
+    /// `rtsp://ADDRESS:PORT`, as the server knows itself.
+    pub(super) origin: String,
     parser: Parser,
     outputs: VecDeque<Output>,
     /// The exchange whose ask is open.
@@ -66,8 +65,10 @@ pub struct Connection {
 impl Connection {
     pub fn new(mut settings: ConnectionSettings, now: MonoTime) -> Self {
         settings.peer.set_ip(settings.peer.ip().to_canonical());
-        settings.local = settings.local.to_canonical();
+        settings.local = SocketAddr::new(settings.local.ip().to_canonical(), settings.local.port());
+        let scheme = if settings.secure { "rtsps" } else { "rtsp" };
         Self {
+            origin: format!("{scheme}://{}", settings.local),
             settings,
             parser: Parser::default(),
             outputs: VecDeque::new(),

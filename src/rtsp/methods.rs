@@ -254,9 +254,9 @@ impl Connection {
     fn described(&self, exchange: &Exchange, target: &StreamTarget, mut description: Description) -> Response {
         description.tracks.retain(|track| !left_out(target, track.format.is_video()));
         Response::ok()
-            .with("Content-Base", exchange.url.content_base(self.settings.local))
+            .with("Content-Base", exchange.url.content_base(&self.origin))
             .with("Cache-Control", "no-cache")
-            .body("application/sdp", sdp::write(&description, self.settings.local))
+            .body("application/sdp", sdp::write(&description, self.settings.local.ip()))
     }
 
     /// The session that the request names, if this client may control it (else 454): an interleaved one obeys its

@@ -142,6 +142,7 @@ fn value(name: &str, value: impl ToString) -> Attribute {
 mod tests {
     use super::*;
     use crate::media::{ParameterSets, Size};
+    use proptest::prelude::*;
 
     fn video() -> DescribedTrack {
         let parameter_sets =
@@ -157,6 +158,10 @@ mod tests {
 
     fn sound(codec: AudioCodec, rate: u32, channels: u16) -> DescribedTrack {
         DescribedTrack { id: 1, format: TrackFormat::Audio(AudioFormat { codec, rate, channels }) }
+    }
+
+    fn attribute(media: &Media, name: &str) -> String {
+        media.get_first_attribute_value(name).unwrap().unwrap().to_owned()
     }
 
     fn describe(name: &str, tracks: Vec<DescribedTrack>, local: &str) -> String {
@@ -228,6 +233,34 @@ mod tests {
         let expected =
             "m=video 0 RTP/AVP 26\r\na=rtpmap:26 JPEG/90000\r\na=framerate:15\r\na=x-dimensions:1366,768\r\n";
         assert!(text.contains(expected), "{text}");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_stream_the_description_reads_back(
+            name in "[ -~ßé\r\n\t]{0,40}",
+            sets in (prop::collection::vec(any::<u8>(), 4..40), prop::collection::vec(any::<u8>(), 0..20)),
+            (bitrate, rate, channels) in (any::<u32>(), 1u32..400_000, 1u16..3),
+            codec in prop::sample::select(vec![AudioCodec::Pcmu, AudioCodec::L16, AudioCodec::Opus, AudioCodec::Aac]),
+            (session_id, version) in any::<(u64, u64)>(),
+            local in any::<IpAddr>(),
+        ) {
+            let parameter_sets = ParameterSets { sps: sets.0.clone().into(), pps: sets.1.into() };
+            let (size, fps) = (Size::new(640, 360), FrameRate::new(30000, 1001));
+            let video = TrackFormat::H264(H264Format { size, fps, bitrate, parameter_sets });
+            let tracks = vec![DescribedTrack { id: 0, format: video }, sound(codec, rate, channels)];
+            let described = Description { name: name.clone(), session_id, version, tracks };
+            let text = write(&described, local);
+            let read = sdp_types::Session::parse(&text).unwrap();
+            prop_assert_eq!(read.origin.sess_id, session_id.to_string());
+            prop_assert_eq!(read.origin.sess_version, version);
+            prop_assert!(!read.session_name.is_empty());
+            prop_assert!(read.connection.is_some_and(|connection| connection.is_ipv6() == local.is_ipv6()));
+            let controls: Vec<_> = read.medias.iter().map(|media| attribute(media, "control")).collect();
+            prop_assert_eq!(controls, ["trackID=0", "trackID=1"]);
+            let fmtp = attribute(&read.medias[0], "fmtp");
+            prop_assert!(fmtp.contains(&BASE64_STANDARD.encode(&sets.0)), "{}", fmtp);
+        }
     }
 
     #[test]

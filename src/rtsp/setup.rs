@@ -146,14 +146,14 @@ impl Connection {
                 user: setup.user,
                 connection: Some(self.settings.id),
                 last_activity: now,
-                url: exchange.url.presentation_url(self.settings.local),
+                url: exchange.url.presentation_url(&self.origin),
                 path: exchange.url.target.as_ref().map(|target| target.path.clone()).unwrap_or_default(),
                 timeout: self.settings.session_timeout,
             });
         }
         // It may have ended while the worker was asked.
         let session = sessions.get_mut(setup.session).ok_or_else(|| Response::new(454))?;
-        let url = exchange.url.track_url(self.settings.local);
+        let url = exchange.url.track_url(&self.origin);
         let track = SessionTrack { id: setup.track, transport, url };
         match session.tracks.iter_mut().find(|other| other.id == setup.track) {
             Some(other) => *other = track,

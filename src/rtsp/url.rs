@@ -1,7 +1,6 @@
 //! Request URLs: which stream and track they name, in all the forms that clients send.
 
 use percent_encoding::percent_decode_str;
-use std::net::IpAddr;
 
 const TRACK: &str = "trackID=";
 
@@ -80,27 +79,28 @@ impl RequestUrl {
 
     /// What relative control URLs are resolved against: the client's own URL with a slash at its end, credentials
     /// and track left out (RFC 2326 §C.1.1).
-    pub fn content_base(&self, local: IpAddr) -> String {
+    ///
+    /// `own` is the server's own origin on this connection, for a client that named none.
+    pub fn content_base(&self, own: &str) -> String {
         let rest = self.rest.trim_end_matches('/');
         let slash = if rest.is_empty() || rest.starts_with(['/', '?']) { "" } else { "/" };
-        match (self.origin.as_str(), local) {
-            ("", IpAddr::V4(local)) => format!("rtsp://{local}{slash}{rest}/"),
-            ("", IpAddr::V6(local)) => format!("rtsp://[{local}]{slash}{rest}/"),
-            (origin, _) => format!("{origin}{rest}/"),
+        match self.origin.as_str() {
+            "" => format!("{own}{slash}{rest}/"),
+            origin => format!("{origin}{rest}/"),
         }
     }
 
     /// The URL by which the stream was asked for, absolute, without credentials and track.
-    pub fn presentation_url(&self, local: IpAddr) -> String {
-        self.content_base(local).trim_end_matches('/').to_owned()
+    pub fn presentation_url(&self, own: &str) -> String {
+        self.content_base(own).trim_end_matches('/').to_owned()
     }
 
     /// The URL by which this track was asked for, absolute and without credentials.
-    pub fn track_url(&self, local: IpAddr) -> String {
-        let base = self.content_base(local);
+    pub fn track_url(&self, own: &str) -> String {
+        let base = self.content_base(own);
         match self.target.as_ref().and_then(|target| target.track) {
             Some(track) => format!("{base}{TRACK}{track}"),
-            None => self.presentation_url(local),
+            None => self.presentation_url(own),
         }
     }
 }
@@ -164,14 +164,14 @@ pub fn same_target(uri: &str, request_url: &str) -> bool {
 mod tests {
     use super::*;
 
-    const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const OWN: &str = "rtsp://192.0.2.1:8554";
 
     fn target(url: &str) -> StreamTarget {
         RequestUrl::parse(url).unwrap().target.unwrap()
     }
 
     fn base(url: &str) -> String {
-        RequestUrl::parse(url).unwrap().content_base(LOCAL)
+        RequestUrl::parse(url).unwrap().content_base(OWN)
     }
 
     #[test]
@@ -222,21 +222,19 @@ mod tests {
             ("rtsp://h/main#here", "rtsp://h/main/"),
             ("rtsp://h", "rtsp://h/"),
             ("rtsps://[::1]:1/main", "rtsps://[::1]:1/main/"),
-            ("/main", "rtsp://192.0.2.1/main/"),
-            ("main", "rtsp://192.0.2.1/main/"),
+            ("/main", "rtsp://192.0.2.1:8554/main/"),
+            ("main", "rtsp://192.0.2.1:8554/main/"),
         ] {
             assert_eq!(base(url), expected, "{url}");
         }
-        let base_v6 = RequestUrl::parse("/main").unwrap().content_base("::1".parse().unwrap());
-        assert_eq!(base_v6, "rtsp://[::1]/main/");
     }
 
     #[test]
     fn a_track_url_comes_back_as_it_was_built_from_the_content_base() {
         for url in ["rtsp://h/main/trackID=0", "rtsp://h/main?audio=0/trackID=0", "rtsp://h/main"] {
-            assert_eq!(RequestUrl::parse(url).unwrap().track_url(LOCAL), url);
+            assert_eq!(RequestUrl::parse(url).unwrap().track_url(OWN), url);
         }
-        let other = RequestUrl::parse("rtsp://u:p@h/main/trackID=0?audio=0").unwrap().track_url(LOCAL);
+        let other = RequestUrl::parse("rtsp://u:p@h/main/trackID=0?audio=0").unwrap().track_url(OWN);
         assert_eq!(target(&other), target("rtsp://h/main?audio=0/trackID=0"));
     }
 

@@ -30,6 +30,7 @@ pub(super) struct Server {
     /// What PLAY is answered with.
     pub clock: Option<WallTime>,
     pub transports: Transports,
+    pub secure: bool,
     /// Asks are kept in `asked` and not answered.
     pub hold: bool,
     next_connection: u64,
@@ -55,6 +56,7 @@ impl Server {
             anonymous: false,
             clock: None,
             transports: Transports { udp: true, tcp: true },
+            secure: false,
             hold: false,
             next_connection: 1,
         }
@@ -68,10 +70,10 @@ impl Server {
         let settings = ConnectionSettings {
             id: ConnectionId(self.next_connection),
             peer: peer.parse().unwrap(),
-            local: "192.0.2.1".parse().unwrap(),
+            local: "192.0.2.1:8554".parse().unwrap(),
             session_timeout: Duration::from_secs(60),
             transports: self.transports,
-            secure: false,
+            secure: self.secure,
             server: "Eyrie/0.1.0".into(),
         };
         self.next_connection += 1;

@@ -28,7 +28,7 @@ fn the_url_is_that_by_which_the_client_knows_the_stream() {
         ("rtsp://h/alias?channel=1/trackID=0", "rtsp://h/alias?channel=1"),
         ("rtsp://h/main/trackID=0?audio=0", "rtsp://h/main?audio=0"),
         ("rtsp://h/mute", "rtsp://h/mute"),
-        ("main/trackID=0", "rtsp://192.0.2.1/main"),
+        ("main/trackID=0", "rtsp://192.0.2.1:8554/main"),
     ] {
         let mut server = Server::new();
         let mut client = server.connect();

@@ -222,6 +222,19 @@ fn play_says_which_time_now_is_in_the_clients_own_measure() {
     }
 }
 
+#[test]
+fn who_asks_by_a_relative_url_learns_the_whole_one() {
+    for (secure, expected) in [(false, "rtsp://192.0.2.1:8554/main/"), (true, "rtsps://192.0.2.1:8554/main/")] {
+        let mut server = Server::new();
+        server.secure = secure;
+        let mut client = server.connect();
+        for url in ["main", "/main", "/main/"] {
+            let answer = server.request(&mut client, "DESCRIBE", url, "");
+            assert_eq!(header(&answer, "Content-Base"), Some(expected), "{url}");
+        }
+    }
+}
+
 /// What says how much the client can take is for servers that would choose by it (RFC 2326 §12.6, §12.7).
 #[test]
 fn bandwidth_and_blocksize_change_nothing() {
