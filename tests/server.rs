@@ -26,6 +26,7 @@ mod server {
     mod slow;
     mod status_codes;
     mod tls;
+    mod tunnels;
     mod udp;
     mod urls;
     mod world;

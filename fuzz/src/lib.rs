@@ -233,12 +233,15 @@ pub fn packetize(data: &[u8]) {
     let ends = |byte: &u8| video && *byte == b'|';
     data.split(ends).for_each(|part| unit.push_nal(part));
     let batch = Packetizer::new(&format, packet_size, 7, 65_530, 0).packetize(&unit);
+    let interleaved = batch.framed(rtp::Framing { channel: 0, websocket: false });
+    let mut at = 0;
     for (n, packet) in batch.packets().enumerate() {
         assert!(packet.len() + rtp::SRTP_TRAILER <= packet_size);
         let (header, _) = rtp::Header::parse(packet).expect("our own");
         assert_eq!(header.sequence, batch.first_sequence().wrapping_add(n as u16));
-        let channel = &batch.interleaved(0)[batch.interleaved_offset(n)..][..4 + packet.len()];
-        assert_eq!(&channel[4..], packet);
+        let framed = &interleaved.bytes()[at..interleaved.boundary(at + 1)];
+        assert_eq!(&framed[4..], packet);
+        at += framed.len();
     }
 }
 

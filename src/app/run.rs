@@ -294,6 +294,8 @@ fn settings(config: &Config, ports: Option<u16>, identity: Option<Identity>) -> 
     Settings {
         session_timeout: config.server.session_timeout,
         tcp: config.server.transports.contains(&Transport::Tcp),
+        http: config.server.transports.contains(&Transport::Http),
+        websocket: config.server.transports.contains(&Transport::WebSocket),
         ports,
         max_connections: config.server.max_connections,
         max_connections_per_address: config.server.max_connections_per_address,

@@ -102,14 +102,12 @@ fn transports(s: &mut Section<'_, '_>) -> Vec<Transport> {
     ];
     let transports = s.set("transports", forms::choice(WORDS, &[]), Transport::ALL.to_vec());
     if transports.is_empty() {
-        s.refuse_key("transports", "none is left", "at least one of \"udp\" and \"tcp\"");
+        s.refuse_key("transports", "none is left", "at least one, such as \"tcp\"");
     }
     let all = Transport::ALL.iter().all(|transport| transports.contains(transport));
-    for (word, transport) in &WORDS[2..] {
-        if !all && transports.contains(transport) {
-            let wrong = format!("{word:?} is not in this version");
-            s.refuse_key("transports", wrong, "some of \"udp\" and \"tcp\", or the default list whole");
-        }
+    if !all && transports.contains(&Transport::Multicast) {
+        let expected = "\"udp\", \"tcp\", \"http\" and \"websocket\", or the default list whole";
+        s.refuse_key("transports", "\"multicast\" is not in this version", format!("some of {expected}"));
     }
     transports
 }

@@ -7,14 +7,19 @@ use super::{
     pipe::Pipe,
     state::{Peer, State},
     tls::Identity,
+    tunnels::{self, Greeting, Tunnel, TunnelKey},
     udp,
     worker::Settings,
 };
 use crate::{
     guard::AuditEvent,
-    rtsp::{self, Connection, ConnectionId, ConnectionSettings, Input, Output},
+    rtsp::{
+        self, Connection, ConnectionId, ConnectionSettings, HTTP_NOT_FOUND, Input, Output,
+        tunnel::{Opening, TUNNEL_OPEN, TUNNEL_TAKEN},
+    },
     time::MonoTime,
 };
+use bytes::Bytes;
 use std::{cell::RefCell, io, net::SocketAddr, rc::Rc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -112,9 +117,7 @@ async fn serve(
     };
     match opened {
         Ok((local, pipe)) => {
-            let id = state.borrow_mut().add_peer(pipe, address, local, MonoTime::now());
-            converse(&state, id).await;
-            let pipe = state.borrow_mut().remove_peer(id, MonoTime::now());
+            let pipe = live(&state, pipe, address, local).await;
             drop(place);
             if let Some(pipe) = pipe {
                 pipe.linger().await;
@@ -122,6 +125,46 @@ async fn serve(
         }
         Err(error) => tracing::debug!(peer = %address, "connection lost at once: {error}"),
     }
+}
+
+/// Finds out what a connection is, and serves it until it ends. None: it ended by itself.
+async fn live(state: &Rc<RefCell<State>>, mut pipe: Pipe, address: SocketAddr, local: SocketAddr) -> Option<Pipe> {
+    let Greeting { opening, bytes, begun } = tunnels::greet(&mut pipe).await.ok()?;
+    let Settings { http, websocket, .. } = state.borrow().settings;
+    let key = |cookie| TunnelKey { cookie, address: address.ip(), secure: pipe.is_secure() };
+    let (tunnel, key, answer, head) = match opening {
+        Opening::Rtsp | Opening::Unfinished => (None, None, Bytes::new(), 0),
+        Opening::Get { head, cookie } if http => {
+            let key = key(cookie);
+            if state.borrow().junctions.contains_key(&key) {
+                return Some(tunnels::refuse(pipe, TUNNEL_TAKEN).await);
+            }
+            (Some(Tunnel::Http), Some(key), Bytes::from_static(TUNNEL_OPEN), head)
+        }
+        Opening::Post { head, cookie } if http => {
+            let key = key(cookie);
+            return Some(tunnels::relay(state, pipe, key, &bytes[head..]).await);
+        }
+        Opening::WebSocket { head, answer } if websocket => {
+            (Some(Tunnel::WebSocket(Box::default())), None, answer, head)
+        }
+        Opening::Refused(answer) if websocket => return Some(tunnels::refuse(pipe, answer).await),
+        // A tunnel that is not on offer.
+        _ => return Some(tunnels::refuse(pipe, HTTP_NOT_FOUND).await),
+    };
+    let id = {
+        let mut state = state.borrow_mut();
+        let id = state.add_peer(pipe, tunnel, answer, address, local, begun);
+        if let Some(key) = key {
+            state.open_tunnel(key, id, begun);
+        }
+        state.receive(id, &bytes[head..], begun);
+        state.flush(id, MonoTime::now());
+        id
+    };
+    drop(bytes);
+    converse(state, id).await;
+    state.borrow_mut().remove_peer(id, MonoTime::now())
 }
 
 /// Feeds one connection until it ends.
@@ -139,6 +182,9 @@ async fn converse(state: &Rc<RefCell<State>>, id: ConnectionId) {
             (peer.waits(), peer.closing, peer.pipe.has_unread())
         };
         if closing && !waits {
+            if state.borrow_mut().say_goodbye(id, MonoTime::now()) {
+                continue;
+            }
             return;
         }
         let readable = async {
@@ -166,8 +212,22 @@ async fn converse(state: &Rc<RefCell<State>>, id: ConnectionId) {
 }
 
 impl State {
-    fn add_peer(&mut self, pipe: Pipe, address: SocketAddr, local: SocketAddr, now: MonoTime) -> ConnectionId {
+    /// `answer`: what the client is told before anything else.
+    fn add_peer(
+        &mut self,
+        pipe: Pipe,
+        tunnel: Option<Tunnel>,
+        answer: Bytes,
+        address: SocketAddr,
+        local: SocketAddr,
+        now: MonoTime,
+    ) -> ConnectionId {
         let secure = pipe.is_secure();
+        let mut link = Link::new(matches!(tunnel, Some(Tunnel::WebSocket(_))));
+        if !answer.is_empty() {
+            // The first is never too many.
+            let _ = link.push_raw(answer);
+        }
         let id = ConnectionId(self.next_connection);
         self.next_connection += 1;
         let settings = ConnectionSettings {
@@ -175,7 +235,10 @@ impl State {
             peer: address,
             local,
             session_timeout: self.settings.session_timeout,
-            transports: rtsp::Transports { udp: self.settings.ports.is_some() && !secure, tcp: self.settings.tcp },
+            transports: rtsp::Transports {
+                udp: self.settings.ports.is_some() && !secure,
+                tcp: self.settings.tcp || tunnel.is_some(),
+            },
             secure,
             server: concat!("Eyrie/", env!("CARGO_PKG_VERSION")).to_owned(),
         };
@@ -185,7 +248,8 @@ impl State {
             machine: Connection::new(settings, now),
             pipe,
             visitor: Visitor::default(),
-            link: Link::default(),
+            link,
+            tunnel,
             viewers: Vec::new(),
             wake: Rc::new(Notify::new()),
             closing: false,
@@ -207,7 +271,7 @@ impl State {
         match peer.pipe.try_read(buffer) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(length) => {
-                self.feed(id, Input::Bytes(&buffer[..length]), now);
+                self.receive(id, &buffer[..length], now);
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
@@ -237,9 +301,7 @@ impl State {
                 Output::SessionEnded(session) => self.end_viewer(session.id, now),
                 Output::Close { reason } => {
                     tracing::debug!(connection = id.0, "closing: {reason}");
-                    let Some(peer) = self.peers.get_mut(&id) else { return };
-                    peer.closing = true;
-                    peer.wake.notify_one();
+                    self.close(id);
                 }
             }
         }
@@ -252,6 +314,7 @@ impl State {
 
     /// The connection is at its end; its last words may still be on their way.
     fn remove_peer(&mut self, id: ConnectionId, now: MonoTime) -> Option<Pipe> {
+        self.close_tunnel(id);
         self.feed(id, Input::PeerClosed, now);
         let mut peer = self.peers.remove(&id)?;
         peer.pipe.end();
@@ -265,6 +328,7 @@ impl State {
 
     /// Tells connections that their time has come, and closes those that take nothing any more.
     pub fn watch_peers(&mut self, now: MonoTime) {
+        self.watch_tunnels(now);
         let due: Vec<ConnectionId> = self
             .peers
             .iter()

@@ -1,5 +1,5 @@
 use super::pipe::Pipe;
-use crate::rtp::PacketBatch;
+use crate::rtp::{Framed, Framing, PacketBatch, websocket_message};
 use bytes::Bytes;
 use std::{collections::VecDeque, io, sync::Arc};
 
@@ -7,6 +7,8 @@ use std::{collections::VecDeque, io, sync::Arc};
 /// at the next packet boundary, before further media.
 #[derive(Default)]
 pub struct Link {
+    /// All of it goes in WebSocket messages.
+    websocket: bool,
     /// The front one may be out in part: so many bytes.
     control: VecDeque<Bytes>,
     control_sent: usize,
@@ -15,7 +17,7 @@ pub struct Link {
 
 struct UnderWay {
     batch: Arc<PacketBatch>,
-    channel: u8,
+    framing: Framing,
     sent: usize,
     /// Where it ends: with the batch, or with the packet at which it was cut off.
     end: usize,
@@ -25,23 +27,34 @@ struct UnderWay {
 const CONTROL_LIMIT: usize = 512;
 
 impl Link {
+    pub fn new(websocket: bool) -> Self {
+        Self { websocket, ..Self::default() }
+    }
+
     /// Queues a reply or report. False if too many wait already: the peer reads none.
     #[must_use]
     pub fn push_control(&mut self, message: Bytes) -> bool {
-        self.control.push_back(message);
+        self.push_raw(if self.websocket { websocket_message(&message) } else { message })
+    }
+
+    /// As [`Link::push_control`], for what is framed already.
+    #[must_use]
+    pub fn push_raw(&mut self, bytes: Bytes) -> bool {
+        self.control.push_back(bytes);
         self.control.len() <= CONTROL_LIMIT
     }
 
     /// Begins a batch; the one before must be out.
     pub fn begin(&mut self, batch: Arc<PacketBatch>, channel: u8) {
         debug_assert!(self.media.is_none());
-        let end = batch.interleaved(channel).len();
-        self.media = Some(UnderWay { batch, channel, sent: 0, end });
+        let framing = Framing { channel, websocket: self.websocket };
+        let end = batch.framed(framing).bytes().len();
+        self.media = Some(UnderWay { batch, framing, sent: 0, end });
     }
 
     /// Ends what is under way on `channel` with the packet that it is in.
     pub fn cut(&mut self, channel: u8) {
-        if let Some(media) = self.media.as_mut().filter(|media| media.channel == channel) {
+        if let Some(media) = self.media.as_mut().filter(|media| media.framing.channel == channel) {
             media.end = media.boundary();
             if media.sent == media.end {
                 self.media = None;
@@ -106,18 +119,13 @@ impl Link {
 }
 
 impl UnderWay {
-    fn bytes(&self) -> &Bytes {
-        self.batch.interleaved(self.channel)
+    fn framed(&self) -> &Framed {
+        self.batch.framed(self.framing)
     }
 
     /// The end of the packet that byte `sent` is in, or `sent` itself at a boundary.
     fn boundary(&self) -> usize {
-        let (mut low, mut high) = (0, self.batch.len());
-        while low < high {
-            let middle = (low + high) / 2;
-            if self.batch.interleaved_offset(middle) < self.sent { low = middle + 1 } else { high = middle }
-        }
-        self.batch.interleaved_offset(low)
+        self.framed().boundary(self.sent)
     }
 
     fn is_inside_packet(&self) -> bool {
@@ -126,7 +134,7 @@ impl UnderWay {
 
     fn piece(&self, to_the_end: bool) -> Bytes {
         let end = if to_the_end { self.end } else { self.boundary() };
-        self.bytes().slice(self.sent..end)
+        self.framed().bytes().slice(self.sent..end)
     }
 }
 

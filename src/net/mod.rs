@@ -1,4 +1,4 @@
-//! The shell of sockets: workers, viewers, TCP, TLS and UDP.
+//! The shell of sockets: workers, viewers, TCP, TLS, tunnels and UDP.
 //!
 //! A worker is one thread with a tokio runtime of its own. It owns its connections, sessions and viewers whole, in one
 //! `State` that its tasks borrow for the length of one step and never across an await:
@@ -30,6 +30,7 @@ mod state;
 mod status;
 mod sys;
 mod tls;
+mod tunnels;
 mod udp;
 mod viewer;
 mod worker;

@@ -7,6 +7,7 @@ use super::{
     play::WaitingPlay,
     reports::ReportContext,
     ring::Ring,
+    tunnels::{Junction, Tunnel, TunnelKey},
     udp,
     viewer::{Outlet, Viewer, framed},
     worker::Settings,
@@ -36,6 +37,10 @@ pub struct State {
     /// All connections, those too that have not become peers yet.
     pub census: Census,
     pub peers: HashMap<ConnectionId, Peer>,
+    /// HTTP tunnels.
+    pub junctions: HashMap<TunnelKey, Rc<Junction>>,
+    /// Another one is there.
+    pub tunnel_opened: Rc<Notify>,
     pub sessions: Sessions,
     pub viewers: HashMap<SessionId, Viewer>,
     pub waiting: Vec<WaitingPlay>,
@@ -74,6 +79,8 @@ pub struct Peer {
     pub pipe: Pipe,
     pub visitor: Visitor,
     pub link: Link,
+    /// None: RTSP as it is.
+    pub tunnel: Option<Tunnel>,
     /// Its interleaved viewers.
     pub viewers: Vec<SessionId>,
     /// Wakes its task to look at the peer again.
@@ -113,6 +120,8 @@ impl State {
                 streams: HashMap::new(),
                 census: Census::default(),
                 peers: HashMap::new(),
+                junctions: HashMap::new(),
+                tunnel_opened: Rc::default(),
                 sessions: Sessions::new(),
                 viewers: HashMap::new(),
                 waiting: Vec::new(),

@@ -1,5 +1,6 @@
 use super::{
     state::State,
+    tunnels::Tunnel,
     viewer::{Outlet, Viewer},
 };
 use crate::{rtsp::ConnectionId, time::MonoTime};
@@ -49,6 +50,8 @@ pub struct TransportName {
 pub enum Way {
     Udp,
     Tcp,
+    Http,
+    WebSocket,
 }
 
 impl fmt::Display for TransportName {
@@ -56,6 +59,8 @@ impl fmt::Display for TransportName {
         f.write_str(match self.way {
             Way::Udp => "udp",
             Way::Tcp => "tcp",
+            Way::Http => "http",
+            Way::WebSocket => "websocket",
         })?;
         f.write_str(if self.tls { "+tls" } else { "" })
     }
@@ -95,7 +100,12 @@ impl State {
             Outlet::Udp(_) => TransportName { way: Way::Udp, tls: false },
             Outlet::Interleaved(outlet) => {
                 let peer = self.peers.get(&ConnectionId(outlet.connection));
-                TransportName { way: Way::Tcp, tls: peer.is_some_and(|peer| peer.pipe.is_secure()) }
+                let way = match peer.and_then(|peer| peer.tunnel.as_ref()) {
+                    None => Way::Tcp,
+                    Some(Tunnel::Http) => Way::Http,
+                    Some(Tunnel::WebSocket(_)) => Way::WebSocket,
+                };
+                TransportName { way, tls: peer.is_some_and(|peer| peer.pipe.is_secure()) }
             }
         }
     }

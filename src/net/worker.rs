@@ -39,6 +39,9 @@ pub struct Settings {
     pub session_timeout: Duration,
     /// Whether RTP may go inside the RTSP connection.
     pub tcp: bool,
+    /// Which tunnels are on offer; inside them RTP may go, whatever `tcp` says.
+    pub http: bool,
+    pub websocket: bool,
     /// The even port of the server's pair; None without UDP.
     pub ports: Option<u16>,
     pub max_connections: usize,

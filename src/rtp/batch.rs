@@ -1,14 +1,15 @@
-use super::header::Header;
+use super::{
+    framing::{Forms, Framed, Framing},
+    header::Header,
+};
 use crate::time::MonoTime;
-use bytes::{BufMut, Bytes, BytesMut};
-use std::{ops::Range, sync::OnceLock};
+use bytes::Bytes;
+use std::ops::Range;
 
 /// The most segments that Linux cuts one UDP_SEGMENT send into (UDP_MAX_SEGMENTS before Linux 6.9).
 pub const MAX_RUN_SEGMENTS: usize = 64;
 /// The most octets of one UDP_SEGMENT send: an IP packet's 65,535 less the headers, rounded down.
 pub const MAX_RUN_BYTES: usize = 65_000;
-/// Octets of `$`, channel and length before a packet (RFC 2326 §10.12).
-const FRAMING: usize = 4;
 
 /// One access unit as packets, made once for all viewers: same SSRC, sequence numbers and timestamps for each.
 ///
@@ -20,7 +21,7 @@ pub struct PacketBatch {
     /// Where each packet ends in `bytes`.
     ends: Box<[u32]>,
     runs: Box<[Run]>,
-    interleaved: Interleaved,
+    forms: Forms,
     about: About,
 }
 
@@ -52,7 +53,7 @@ impl PacketBatch {
     /// `ends`: where each packet ends in `bytes`.
     pub(super) fn new(bytes: Vec<u8>, ends: Vec<u32>, about: About) -> Self {
         let runs = runs(&ends);
-        Self { bytes: bytes.into(), ends: ends.into(), runs, interleaved: Interleaved::default(), about }
+        Self { bytes: bytes.into(), ends: ends.into(), runs, forms: Forms::default(), about }
     }
 
     /// How many packets.
@@ -83,15 +84,9 @@ impl PacketBatch {
         &self.runs
     }
 
-    /// All packets framed for an RTSP connection (RFC 2326 §10.12). Made when a channel is first asked for; after
-    /// that, asking neither locks nor allocates.
-    pub fn interleaved(&self, channel: u8) -> &Bytes {
-        self.interleaved.form(channel, self)
-    }
-
-    /// Where packet `index` begins, with its framing, in the interleaved form; its end for `index == len()`.
-    pub fn interleaved_offset(&self, index: usize) -> usize {
-        self.offset(index) + FRAMING * index
+    /// All packets framed for a connection. Made when first asked for; after that, asking neither locks nor allocates.
+    pub fn framed(&self, framing: Framing) -> &Framed {
+        self.forms.form(framing, self)
     }
 
     pub fn ssrc(&self) -> u32 {
@@ -170,47 +165,9 @@ impl Run {
     }
 }
 
-/// The interleaved form for each channel that was asked for: a list that only grows. Viewers nearly all use the same
-/// one or two channels, so the one asked for is found at once.
-#[derive(Debug, Default)]
-struct Interleaved(OnceLock<Box<Form>>);
-
-#[derive(Debug)]
-struct Form {
-    channel: u8,
-    bytes: Bytes,
-    next: Interleaved,
-}
-
-impl Interleaved {
-    fn form(&self, channel: u8, batch: &PacketBatch) -> &Bytes {
-        let mut list = self;
-        loop {
-            let form = list.0.get_or_init(|| {
-                Box::new(Form { channel, bytes: interleave(channel, batch), next: Interleaved::default() })
-            });
-            if form.channel == channel {
-                return &form.bytes;
-            }
-            list = &form.next;
-        }
-    }
-}
-
-fn interleave(channel: u8, batch: &PacketBatch) -> Bytes {
-    let mut framed = BytesMut::with_capacity(batch.interleaved_offset(batch.len()));
-    for packet in batch.packets() {
-        framed.put_u8(b'$');
-        framed.put_u8(channel);
-        framed.put_u16(packet.len() as u16);
-        framed.put_slice(packet);
-    }
-    framed.freeze()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::framing::websocket_message, *};
     use proptest::prelude::*;
 
     fn batch(lengths: &[usize]) -> PacketBatch {
@@ -249,15 +206,33 @@ mod tests {
         assert_eq!(segments(&[1350; 50]), [(1350, 48), (1350, 2)]);
     }
 
+    const fn tcp(channel: u8) -> Framing {
+        Framing { channel, websocket: false }
+    }
+
     #[test]
     fn each_channel_is_framed_once() {
         let batch = batch(&[20, 12]);
-        let first = batch.interleaved(2).as_ptr();
+        let first = batch.framed(tcp(2)).bytes().as_ptr();
         let expected: Vec<u8> = [vec![b'$', 0, 0, 20], vec![0; 20], vec![b'$', 0, 0, 12], vec![1; 12]].concat();
-        assert_eq!(batch.interleaved(0), &expected);
-        assert_eq!(batch.interleaved(2)[24..28], [b'$', 2, 0, 12]);
-        assert_eq!(batch.interleaved(2).as_ptr(), first);
-        assert_eq!([0, 1, 2].map(|index| batch.interleaved_offset(index)), [0, 24, 40]);
+        assert_eq!(batch.framed(tcp(0)).bytes(), &expected);
+        assert_eq!(batch.framed(tcp(2)).bytes()[24..28], [b'$', 2, 0, 12]);
+        assert_eq!(batch.framed(tcp(2)).bytes().as_ptr(), first);
+        assert_eq!([0, 1, 24, 25, 40].map(|at| batch.framed(tcp(0)).boundary(at)), [0, 24, 24, 40, 40]);
+    }
+
+    #[test]
+    fn in_a_websocket_each_packet_is_a_message() {
+        let batch = batch(&[20, 200]);
+        let framing = Framing { channel: 2, websocket: true };
+        let framed = batch.framed(framing);
+        let expected =
+            [vec![0x82, 24, b'$', 2, 0, 20], vec![0; 20], vec![0x82, 126, 0, 204, b'$', 2, 0, 200], vec![1; 200]];
+        assert_eq!(framed.bytes(), &expected.concat());
+        assert_eq!([0, 1, 26, 27].map(|at| framed.boundary(at)), [0, 26, 26, 234]);
+        assert_eq!(batch.framed(framing).bytes().as_ptr(), framed.bytes().as_ptr(), "once for all");
+        assert_ne!(batch.framed(tcp(2)).bytes().len(), framed.bytes().len());
+        assert_eq!(websocket_message(&[7; 3]), [0x82, 3, 7, 7, 7].as_slice());
     }
 
     #[test]
@@ -266,7 +241,7 @@ mod tests {
         std::thread::scope(|scope| {
             for channel in (0..40).map(|index| index % 10) {
                 let batch = &batch;
-                scope.spawn(move || assert_eq!(batch.interleaved(channel)[..2], [b'$', channel]));
+                scope.spawn(move || assert_eq!(batch.framed(tcp(channel)).bytes()[..2], [b'$', channel]));
             }
         });
     }

@@ -2,6 +2,7 @@
 
 mod audio;
 mod batch;
+mod framing;
 mod h264;
 mod header;
 mod jpeg;
@@ -10,6 +11,7 @@ pub mod rtcp;
 mod timeline;
 
 pub use batch::{MAX_RUN_BYTES, MAX_RUN_SEGMENTS, PacketBatch, Run};
+pub use framing::{Framed, Framing, websocket_message};
 pub use header::{Header, is_well_formed_rtp};
 pub use packetizer::{Packetizer, SRTP_TRAILER};
 pub use rtcp::is_rtcp;

@@ -30,6 +30,8 @@
 //!
 //! A session over UDP outlives its connection until its time-out; one with an interleaved track ends with it.
 //!
+//! A connection may be a [`tunnel`], whose ends a worker joins.
+//!
 //! Refusals come in the order 400 413 414 505 501 405 551, then 401, 404, 403, 454, 455, 459–461.
 
 mod ask;
@@ -41,6 +43,7 @@ mod response;
 mod sdp;
 mod session;
 mod setup;
+pub mod tunnel;
 mod url;
 
 #[cfg(test)]
@@ -53,6 +56,7 @@ pub use ask::{
 pub use connection::{Connection, ConnectionSettings};
 pub use headers::transport::{TransportOffer, Transports};
 pub use message::{Method, Parsed, Parser, Request};
+pub use response::HTTP_NOT_FOUND;
 pub use session::{ConnectionId, Session, SessionId, SessionState, SessionTrack, Sessions, Transport};
 pub use url::{StreamTarget, same_target};
 

@@ -100,7 +100,7 @@ impl Message {
 }
 
 /// To an HTTP request that opens no tunnel.
-pub(super) const HTTP_NOT_FOUND: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+pub const HTTP_NOT_FOUND: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// RFC 2326 §7.1.1.
 fn reason(status: u16) -> &'static str {

@@ -1,0 +1,99 @@
+//! Packets that travel inside an RTSP connection, alone or in a WebSocket.
+
+use super::PacketBatch;
+use bytes::{BufMut, Bytes, BytesMut};
+use std::sync::OnceLock;
+use tungstenite::protocol::frame::{
+    FrameHeader,
+    coding::{Data, OpCode},
+};
+
+/// How packets are told apart on a connection: `$`, channel and length before each (RFC 2326 §10.12), and with that, in a
+/// WebSocket, a message of its own (RFC 6455 §5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Framing {
+    pub channel: u8,
+    pub websocket: bool,
+}
+
+/// All packets of a batch, framed.
+#[derive(Debug)]
+pub struct Framed {
+    bytes: Bytes,
+    /// Where each packet ends.
+    ends: Box<[u32]>,
+}
+
+impl Framed {
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The end of the packet that byte `at` is in, or `at` itself between two.
+    pub fn boundary(&self, at: usize) -> usize {
+        match self.ends.partition_point(|end| (*end as usize) < at) {
+            _ if at == 0 => 0,
+            packet => self.ends.get(packet).map_or(self.bytes.len(), |end| *end as usize),
+        }
+    }
+
+    fn new(framing: Framing, batch: &PacketBatch) -> Self {
+        let most =
+            if framing.websocket { INTERLEAVED + FrameHeader::default().len(u64::from(u16::MAX)) } else { INTERLEAVED };
+        let mut bytes = BytesMut::with_capacity(batch.bytes().len() + most * batch.len());
+        let ends = batch.packets().map(|packet| {
+            if framing.websocket {
+                put_websocket_header(INTERLEAVED + packet.len(), &mut bytes);
+            }
+            bytes.put_slice(&[b'$', framing.channel]);
+            bytes.put_u16(packet.len() as u16);
+            bytes.put_slice(packet);
+            bytes.len() as u32
+        });
+        let ends = ends.collect();
+        Self { bytes: bytes.freeze(), ends }
+    }
+}
+
+/// Octets of `$`, channel and length.
+const INTERLEAVED: usize = 4;
+
+/// The forms that were asked for: a list that only grows. Viewers nearly all use the same one or two channels, so the one
+/// asked for is found at once.
+#[derive(Debug, Default)]
+pub(super) struct Forms(OnceLock<Box<Form>>);
+
+#[derive(Debug)]
+struct Form {
+    framing: Framing,
+    framed: Framed,
+    next: Forms,
+}
+
+impl Forms {
+    pub fn form(&self, framing: Framing, batch: &PacketBatch) -> &Framed {
+        let mut list = self;
+        loop {
+            let form = list.0.get_or_init(|| {
+                Box::new(Form { framing, framed: Framed::new(framing, batch), next: Forms::default() })
+            });
+            if form.framing == framing {
+                return &form.framed;
+            }
+            list = &form.next;
+        }
+    }
+}
+
+/// A whole binary message from a server, which masks nothing.
+pub fn websocket_message(message: &[u8]) -> Bytes {
+    let mut framed = BytesMut::with_capacity(message.len() + 10);
+    put_websocket_header(message.len(), &mut framed);
+    framed.put_slice(message);
+    framed.freeze()
+}
+
+fn put_websocket_header(length: usize, bytes: &mut BytesMut) {
+    let header = FrameHeader { opcode: OpCode::Data(Data::Binary), ..FrameHeader::default() };
+    header.format(length as u64, &mut bytes.writer()).expect("memory takes everything");
+}
