@@ -46,6 +46,7 @@ fn the_readme_explains_the_messages() {
         ("[server]\ndigest = 'md6'", "… is unknown, did you mean …?"),
         ("[server]\nmetrics = '[::]:1'", "is not in this version; expected the default …"),
         ("[camera.a]", "is missing"),
+        ("[tls]\ncert = '/c'", "stands alone"),
         ("[server]\nallow = ['10.0.0.1', '10.0.0.1']", "is there twice"),
         ("[stream.a]\nvideo = { from = 'b' }", "no camera is named …"),
         ("[stream.a]", "has neither video nor audio"),

@@ -16,6 +16,7 @@ use eyrie::{
     rtsp::{
         self, Accepted, Answer, Ask, Connection, ConnectionId, ConnectionSettings, DescribedTrack, Description, Input,
         Output, Parsed, Parser, PlayStart, Sessions, StreamInfo, TrackInfo, Transports,
+        tunnel::{Base64Run, Event, Opening, WebSocket},
     },
     time::MonoTime,
 };
@@ -135,6 +136,51 @@ pub fn rtcp(data: &[u8]) {
     if let Some((_, payload)) = rtp::Header::parse(data) {
         assert!(payload.len() < data.len());
     }
+}
+
+/// The beginning of a connection, and behind it the base64 of a POST, cut where the first byte says: a tunnel is the same
+/// one however it is cut.
+pub fn tunnel(data: &[u8]) {
+    let Some((&cut, bytes)) = data.split_first() else { return };
+    let cut = usize::from(cut) + 1;
+    let pieces = (1..=bytes.len().div_ceil(cut)).map(|count| Opening::of(&bytes[..bytes.len().min(count * cut)]));
+    let opening = { pieces }.find(|opening| *opening != Opening::Unfinished).unwrap_or(Opening::Unfinished);
+    assert_eq!(opening, if bytes.is_empty() { Opening::Unfinished } else { Opening::of(bytes) });
+    if let Opening::Post { head, cookie } = opening {
+        assert!(!cookie.is_empty() && head <= bytes.len());
+        let body = &bytes[head..];
+        let decode = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+            let (mut run, mut decoded) = (Base64Run::default(), Vec::new());
+            let sound = pieces.map(|piece| run.push(piece, &mut decoded)).all(|pushed| pushed.is_ok());
+            (sound, decoded)
+        };
+        let (sound, decoded) = decode(&mut iter::once(body));
+        assert!(decoded.len() <= body.len() / 4 * 3);
+        assert_eq!(decode(&mut body.chunks(cut)), (sound, decoded));
+    }
+}
+
+/// What a client sends in a WebSocket: the same however it is cut, and never more than was sent.
+pub fn websocket(data: &[u8]) {
+    let Some((&cut, bytes)) = data.split_first() else { return };
+    let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let (mut socket, mut events, mut replies) = (WebSocket::default(), Vec::new(), Vec::new());
+        for piece in pieces {
+            socket.push(piece);
+            events.extend(iter::from_fn(|| socket.poll()));
+            replies.extend(socket.take_replies().unwrap_or_default());
+        }
+        (events, replies)
+    };
+    let (events, replies) = read(&mut iter::once(bytes));
+    let length = |event: &Event| if let Event::Data(data) = event { data.len() } else { 0 };
+    assert!(events.iter().map(length).sum::<usize>() <= bytes.len());
+    let ends = events.iter().filter(|event| **event == Event::End).count();
+    assert!(ends == 0 || ends == 1 && events.last() == Some(&Event::End));
+    let (cut_events, cut_replies) = read(&mut bytes.chunks(usize::from(cut) + 1));
+    assert_eq!(cut_events, events);
+    // Of pings that come at once the last one may be answered alone (RFC 6455 §5.5.3).
+    assert!(cut_replies.len() >= replies.len());
 }
 
 /// A config file, and one changed key in it, which leaves a good file good.

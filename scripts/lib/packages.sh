@@ -10,7 +10,7 @@ lint_packages=(shellcheck python3-venv)
 
 # The players that the server is tested with; mmdebstrap unpacks those that stable has not.
 client_packages=(ffmpeg mpv gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
-    gstreamer1.0-plugins-bad gstreamer1.0-libav mmdebstrap)
+    gstreamer1.0-plugins-bad gstreamer1.0-libav glib-networking mmdebstrap)
 
 # What benchmarks compare with.
 bench_packages=(libyuv0)

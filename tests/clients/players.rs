@@ -25,7 +25,19 @@ const EXPECTED: Expected = Expected { fps: 30.0, step: 1, seconds: 10.0, sound: 
 const PLAYER: Player = Player { width: 640, height: 360, pictures: 301, sound: true, times: Times::Player };
 
 fn server() -> Server {
-    Server::start("anonymous = true", SCENE)
+    Server::start("anonymous = true\nlisten_tls = [\"127.0.0.1:0\"]", SCENE)
+}
+
+/// Inside TLS, under a certificate that nobody vouches for.
+fn tls_url(server: &Server) -> String {
+    server.urls.iter().find(|url| url.starts_with("rtsps://")).unwrap().clone()
+}
+
+/// The options of a player that wants to know the port.
+fn with_port(options: &[&str], server: &Server) -> Vec<String> {
+    let url = server.url("main");
+    let port = url.trim_end_matches("/main").rsplit(':').next().unwrap();
+    options.iter().map(|option| option.replace("PORT", port)).collect()
 }
 
 /// The same with AAC, which is the only sound that browsers and many recorders take.
@@ -64,6 +76,57 @@ fn ffmpeg_aac() {
     server.stop();
 }
 
+/// The name says it: the server's address is `rtsp://` and its port the one for TLS.
+#[test]
+fn ffmpeg_https() {
+    ffmpeg_at(&["-rtsp_transport", "https"], |server| tls_url(server).replace("rtsps://", "rtsp://"));
+}
+
+#[test]
+fn ffmpeg_http() {
+    ffmpeg("http");
+}
+
+#[test]
+fn ffmpeg_tls() {
+    ffmpeg_at(&[], tls_url);
+}
+
+fn ffmpeg_at(options: &[&str], url: fn(&Server) -> String) {
+    if support::missing(&["ffmpeg"]) {
+        return;
+    }
+    let server = server();
+    let player = Player { times: Times::Stream, ..PLAYER };
+    player.ffmpeg(options, &url(&server)).check(EXPECTED);
+    server.stop();
+}
+
+#[test]
+fn gstreamer_http() {
+    gstreamer_at(|server| server.url("main").replace("rtsp://", "rtsph://"));
+}
+
+#[test]
+fn gstreamer_tls() {
+    gstreamer_at(tls_url);
+}
+
+#[test]
+fn gstreamer_https() {
+    gstreamer_at(|server| tls_url(server).replace("rtsps://", "rtspsh://"));
+}
+
+fn gstreamer_at(url: fn(&Server) -> String) {
+    if support::missing(&["gst-launch-1.0", "ffmpeg"]) {
+        return;
+    }
+    let server = server();
+    let source = format!("location={} tls-validation-flags=0", url(&server));
+    gstreamer_with(&source, "rtppcmudepay ! mulawdec");
+    server.stop();
+}
+
 #[test]
 fn gstreamer_udp() {
     gstreamer("udp");
@@ -80,23 +143,25 @@ fn gstreamer_aac() {
         return;
     }
     let decoded = "rtpmp4gdepay ! aacparse ! avdec_aac ! audioconvert ! audio/x-raw,format=S16LE";
-    gstreamer_with(&server_of_aac(), "udp", decoded);
+    let server = server_of_aac();
+    gstreamer_with(&format!("location={} protocols=udp", server.url("main")), decoded);
 }
 
 fn gstreamer(transport: &str) {
     if support::missing(&["gst-launch-1.0", "ffmpeg"]) {
         return;
     }
-    gstreamer_with(&server(), transport, "rtppcmudepay ! mulawdec");
+    let server = server();
+    let source = format!("location={} protocols={transport}", server.url("main"));
+    gstreamer_with(&source, "rtppcmudepay ! mulawdec");
 }
 
-fn gstreamer_with(server: &Server, transport: &str, sound: &str) {
+fn gstreamer_with(source: &str, sound: &str) {
     let pipeline = format!(
-        "rtspsrc name=s location={} protocols={transport} \
+        "rtspsrc name=s {source} \
          s. ! rtph264depay ! h264parse ! avdec_h264 ! video/x-raw,format=I420 ! queue max-size-time=0 max-size-bytes=0 ! mux. \
          s. ! {sound} ! queue max-size-time=0 max-size-bytes=0 ! mux. \
-         matroskamux name=mux streamable=true ! fdsink",
-        server.url("main")
+         matroskamux name=mux streamable=true ! fdsink"
     );
     let mut command = Command::new("gst-launch-1.0");
     command.args(["-q", "-e"]).args(pipeline.split_whitespace());
@@ -148,6 +213,11 @@ fn vlc_tcp() {
 }
 
 #[test]
+fn vlc_http() {
+    vlc(&["--rtsp-http", "--rtsp-http-port=PORT"]);
+}
+
+#[test]
 fn vlc_aac() {
     vlc_with(server_of_aac, &[]);
 }
@@ -165,7 +235,7 @@ fn vlc_with(server: fn() -> Server, options: &[&str]) {
     let file = folder.path().join("vlc.mkv");
     let output = format!("#std{{access=file,mux=avformat{{mux=matroska}},dst={}}}", file.display());
     let mut command = sid_client();
-    command.args(["vlc", "-q", "-I", "dummy", "--no-dbus", "--run-time=12"]).args(options);
+    command.args(["vlc", "-q", "-I", "dummy", "--no-dbus", "--run-time=12"]).args(with_port(options, &server));
     command.arg(server.url("main")).args(["--sout", &output, "vlc://quit"]);
     let said = command.output().unwrap();
     eprintln!("VLC: {}", String::from_utf8_lossy(&said.stderr));
@@ -183,6 +253,11 @@ fn openrtsp_tcp() {
     openrtsp(&["-t"]);
 }
 
+#[test]
+fn openrtsp_http() {
+    openrtsp(&["-T", "PORT"]);
+}
+
 /// It records bare H.264 and µ-law, without times: so sound and picture are judged each for itself.
 fn openrtsp(options: &[&str]) {
     if support::missing(&["ffmpeg"]) || sid_clients_missing() {
@@ -192,7 +267,8 @@ fn openrtsp(options: &[&str]) {
     let folder = folder_for_all();
     let prefix = folder.path().join("r-");
     let mut command = sid_client();
-    command.args(["openRTSP", "-d", "11", "-F", prefix.to_str().unwrap()]).args(options).arg(server.url("main"));
+    command.args(["openRTSP", "-d", "11", "-F", prefix.to_str().unwrap()]);
+    command.args(with_port(options, &server)).arg(server.url("main"));
     let said = command.output().unwrap();
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     let file = |kind: &str| {
