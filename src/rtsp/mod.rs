@@ -27,12 +27,15 @@
 //!    [`Answer::Playing`], sends the outputs that follow, and only then starts the viewer (it may already run: PLAY
 //!    while playing is legal). Where each track goes stands in [`Session::tracks`]; which state the session is in,
 //!    in [`Session::state`]. On [`Ask::Pause`] the viewer stops and its outlets stay, on [`Ask::Teardown`] both go.
+//! 6. A viewer that should go elsewhere: [`Input::Redirect`] to the connection that its session belongs to. What the
+//!    client answers is a sign of life and no more; one that understands sends TEARDOWN.
 //!
 //! A session over UDP outlives its connection until its time-out; one with an interleaved track ends with it.
 //!
 //! A connection may be a [`tunnel`], whose ends a worker joins.
 //!
-//! Refusals come in the order 400 413 414 505 501 405 551, then 401, 404, 403, 454, 455, 459–461.
+//! Refusals come in the order 400 413 414 505 501 405 551, then 401, 404, 403, 454, 455, 459–461; then what
+//! the worker has to say: 302, 453, 461, 463, 503.
 
 mod ask;
 mod connection;
