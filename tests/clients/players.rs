@@ -284,14 +284,14 @@ fn openrtsp(options: &[&str]) {
     server.stop();
 }
 
-fn sid_client() -> Command {
+pub fn sid_client() -> Command {
     let mut command = Command::new(sid_clients());
     command.arg("run");
     command
 }
 
 /// Whether the tree with VLC and openRTSP has not been made, said aloud.
-fn sid_clients_missing() -> bool {
+pub fn sid_clients_missing() -> bool {
     let there = Command::new(sid_clients()).arg("has").status().is_ok_and(|status| status.success());
     if !there {
         skip("VLC with RTSP and openRTSP are not there; `scripts/test clients` fetches them");
@@ -304,7 +304,7 @@ fn sid_clients() -> &'static Path {
 }
 
 /// A folder that user nobody, as whom root starts these players, may write to.
-fn folder_for_all() -> tempfile::TempDir {
+pub fn folder_for_all() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
     folder

@@ -3,20 +3,21 @@
 
 use std::{process::Command, thread, time::Duration};
 
+use super::players::{folder_for_all, sid_client, sid_clients_missing};
 use crate::support::{Expected, Player, Server, Times, missing, player::tells_damage};
 
 const SCENE: &str = "
     [camera.cam]
     device = \"test\"
     size = \"320x180\"
-    fps = 10
+    fps = 5
     [stream.main]
     video = { from = \"cam\", codec = \"h264\", bitrate = \"200k\" }
     ";
 
-const EXPECTED: Expected = Expected { fps: 10.0, step: 1, seconds: 3.0, sound: false };
+const EXPECTED: Expected = Expected { fps: 5.0, step: 1, seconds: 3.0, sound: false };
 
-const PLAYER: Player = Player { width: 320, height: 180, pictures: 31, sound: false, times: Times::Player };
+const PLAYER: Player = Player { width: 320, height: 180, pictures: 16, sound: false, times: Times::Player };
 
 /// A server whose only place is taken for the next minute, and the relay that it names.
 fn full() -> (Server, Server) {
@@ -64,6 +65,54 @@ fn gstreamer(url: &str) {
     PLAYER.pipe(&mut command, |line| line.contains(" ERROR ") || tells_damage(line)).check(EXPECTED);
 }
 
+#[test]
+fn openrtsp_follows_a_full_stream_to_its_relay() {
+    if missing(&["ffmpeg"]) || sid_clients_missing() {
+        return;
+    }
+    let (full, relay) = full();
+    openrtsp(&full.url("main"));
+    full.stop();
+    relay.stop();
+}
+
+fn openrtsp(url: &str) {
+    let folder = folder_for_all();
+    let prefix = folder.path().join("r-");
+    let mut command = sid_client();
+    command.args(["openRTSP", "-d", "4", "-t", "-F", prefix.to_str().unwrap(), url]);
+    let said = command.output().unwrap();
+    let file = folder.path().join("r-video-H264-1");
+    assert!(file.exists(), "openRTSP recorded nothing; it said:\n{}", String::from_utf8_lossy(&said.stderr));
+    let bare = Player { times: Times::None, ..PLAYER };
+    bare.ffmpeg(&["-f", "h264"], file.to_str().unwrap()).check(EXPECTED);
+}
+
+#[test]
+fn vlc_follows_a_full_stream_to_its_relay() {
+    if missing(&["ffmpeg"]) || sid_clients_missing() {
+        return;
+    }
+    let (full, relay) = full();
+    vlc(&full.url("main"));
+    full.stop();
+    relay.stop();
+}
+
+/// That it gets the pictures and goes on; at so few a second it is late with some and its own recording damages them.
+fn vlc(url: &str) {
+    let folder = folder_for_all();
+    let file = folder.path().join("vlc.mkv");
+    let output = format!("#std{{access=file,mux=avformat{{mux=matroska}},dst={}}}", file.display());
+    let mut command = sid_client();
+    command.args(["vlc", "-q", "-I", "dummy", "--no-dbus", "--run-time=5", "--rtsp-tcp", url]);
+    let said = command.args(["--sout", &output, "vlc://quit"]).output().unwrap();
+    eprintln!("VLC: {}", String::from_utf8_lossy(&said.stderr));
+    let pictures = PLAYER.ffmpeg(&[], file.to_str().unwrap()).pictures;
+    let readable = pictures.iter().filter(|picture| picture.strip.is_some()).count();
+    assert!(pictures.len() == 16 && readable >= 8, "{readable} of {} pictures", pictures.len());
+}
+
 /// While `watch` plays, its player is asked thrice to go elsewhere.
 fn asked_to_move(watch: impl FnOnce(&str)) {
     let server = Server::start("anonymous = true", &format!("{SCENE}relay = \"rtsp://127.0.0.1:9/main\""));
@@ -106,4 +155,20 @@ fn gstreamer_watches_on_whatever_it_is_asked() {
         return;
     }
     asked_to_move(gstreamer);
+}
+
+#[test]
+fn openrtsp_watches_on_whatever_it_is_asked() {
+    if missing(&["ffmpeg"]) || sid_clients_missing() {
+        return;
+    }
+    asked_to_move(openrtsp);
+}
+
+#[test]
+fn vlc_watches_on_whatever_it_is_asked() {
+    if missing(&["ffmpeg"]) || sid_clients_missing() {
+        return;
+    }
+    asked_to_move(vlc);
 }
