@@ -14,12 +14,14 @@ mod server {
     mod keyframes;
     mod limits;
     mod microphone;
+    mod namespaces;
     mod packets;
     mod play;
     mod relay;
     mod reload;
     mod rtcp;
     mod run;
+    mod secrets;
     mod secure;
     mod seen;
     mod sessions;

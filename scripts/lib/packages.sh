@@ -8,6 +8,9 @@ case $(uname -m) in x86_64 | i?86) build_packages+=(nasm) ;; esac
 # To lint.
 lint_packages=(shellcheck python3-venv)
 
+# To test in network namespaces, with rules of nftables.
+unit_packages=(iproute2 nftables)
+
 # The players that the server is tested with; mmdebstrap unpacks those that stable has not.
 client_packages=(ffmpeg mpv gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-libav glib-networking mmdebstrap)

@@ -84,6 +84,7 @@ stage_lint() {
 }
 
 stage_unit() {
+    install "${unit_packages[@]}"
     nextest default
     "$cargo" test --locked --quiet --doc
 }

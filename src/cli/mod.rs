@@ -5,6 +5,7 @@ mod control;
 mod devices;
 mod log;
 mod move_viewers;
+mod nftables;
 mod passwd;
 mod reload;
 mod run;
@@ -40,6 +41,8 @@ enum Command {
     Control(control::Control),
     /// Send the viewers of a stream to its relay
     Move(move_viewers::MoveViewers),
+    /// Print rules for nftables that let in what a config serves
+    Nftables(nftables::Nftables),
     /// Print a [[user]] block for the config
     Passwd(passwd::Passwd),
     /// Say how the running server fares and who watches
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Devices(command) => command.run(),
         Command::Control(command) => command.run(),
         Command::Move(command) => command.run(),
+        Command::Nftables(command) => command.run(),
         Command::Passwd(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Reload(command) => command.run(),

@@ -15,11 +15,13 @@ use crate::{
     stream::Hub,
     time::MonoTime,
 };
-use std::{cell::RefCell, rc::Weak, sync::Arc, time::Duration};
+use std::{cell::RefCell, net::IpAddr, rc::Weak, sync::Arc, time::Duration};
 use tokio::task::spawn_local;
 
 /// How long DESCRIBE waits for a stream's parameter sets; then 503.
 const DESCRIBE_WAIT: Duration = Duration::from_secs(5);
+/// So many sessions there may be even where fewer connections are allowed.
+const FEW_SESSIONS: usize = 32;
 /// Assumed where the rate is not known.
 const FRAME_INTERVAL: Duration = Duration::from_millis(33);
 const CLOCK_RATE: u32 = 90_000;
@@ -145,6 +147,9 @@ impl State {
         }
         let Some(peer) = self.peers.get(&connection) else { return Answer::Refused(Refusal::Internal) };
         let (peer_address, local) = (peer.address, peer.local);
+        if !self.viewers.contains_key(&session) && !self.has_room_for_session(peer_address.ip()) {
+            return Answer::Refused(Refusal::NotReady);
+        }
         let dscp = self.streams.get(&hub.id()).map_or(0, |stream| stream.entry.dscp);
         let Some(index) = hub.tracks().iter().position(|candidate| candidate.id == track) else {
             return Answer::Refused(Refusal::NotFound);
@@ -220,6 +225,13 @@ impl State {
         let viewers = self.viewers.values().filter(|viewer| viewer.hub == hub.id()).count();
         entry.max_viewers.filter(|most| viewers >= *most)?;
         Some(entry.relay.clone().map_or(Answer::Refused(Refusal::Full), Answer::Elsewhere))
+    }
+
+    /// Sessions over UDP outlive their connections, so they are bounded as those are, and a few may share one.
+    fn has_room_for_session(&self, address: IpAddr) -> bool {
+        let same = self.viewers.values().filter(|viewer| viewer.peer.ip() == address).count();
+        self.viewers.len() < self.settings.max_connections.max(FEW_SESSIONS)
+            && same < self.settings.max_connections_per_address.max(FEW_SESSIONS)
     }
 
     fn hub(&self, name: &str) -> Option<&Arc<Hub>> {

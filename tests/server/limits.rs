@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use super::{client::Client, world::open};
+use super::{
+    client::Client,
+    world::{Pair, open},
+};
 
 /// The status of OPTIONS, and whether the connection stays open after it.
 fn options(client: &mut Client) -> u16 {
@@ -43,6 +46,28 @@ fn one_address_cannot_take_all_places() {
     assert_eq!(options(&mut one), 200);
     assert_eq!(options(&mut Client::connect(&url)), 503);
     assert_eq!(options(&mut Client::connect_from("127.0.0.2", &url)), 200);
+    server.stop();
+}
+
+/// They outlive their connections, so who comes again and again is bounded too.
+#[test]
+fn sessions_over_udp_are_counted() {
+    let server = open("max_connections_per_address = 2");
+    let (url, pair) = (server.url("main"), Pair::new());
+    let set_up = |client: &mut Client| {
+        client.session = None;
+        client.set_up(0, &pair.transport()).status
+    };
+    for _ in 0..2 {
+        let mut client = Client::connect(&url);
+        (0..16).for_each(|_| assert_eq!(set_up(&mut client), 200));
+    }
+    let mut client = Client::connect(&url);
+    while options(&mut client) == 503 {
+        client = Client::connect(&url);
+    }
+    assert_eq!(set_up(&mut client), 503);
+    assert_eq!(set_up(&mut Client::connect_from("127.0.0.2", &url)), 200);
     server.stop();
 }
 

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::signal::Signal;
+use nix::sys::{
+    resource::{Resource, getrlimit, setrlimit},
+    signal::Signal,
+};
 
 use super::{
     client::Client,
@@ -100,6 +103,21 @@ fn taken_places_are_named() {
     assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
     assert!(stderr.contains(socket.to_str().unwrap()), "{stderr}");
     status(&server);
+    server.stop();
+}
+
+/// A hundred viewers hold more descriptors than the usual soft limit.
+#[test]
+fn as_many_files_may_be_open_as_the_system_lets() {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 300, hard).unwrap();
+    let server = open("");
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let files: Vec<_> =
+        limits.lines().find(|line| line.starts_with("Max open files")).unwrap().split_whitespace().collect();
+    assert_eq!(files[3], hard.to_string());
+    assert_eq!(files[4], files[3]);
     server.stop();
 }
 

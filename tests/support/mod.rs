@@ -5,11 +5,13 @@
 
 pub mod judge;
 pub mod marks;
+pub mod namespace;
 pub mod player;
 pub mod program;
 pub mod server;
 
 pub use judge::{Expected, Picture, Recording, Sound};
+pub use namespace::Namespaces;
 pub use player::{Player, Times, missing};
 pub use program::camera_program;
 pub use server::Server;

@@ -39,9 +39,16 @@ impl Server {
         let folder = tempfile::Builder::new().prefix("eyrie-test-").tempdir().unwrap();
         let state = folder.path().join("state");
         let socket = folder.path().join("control.sock");
+        // A world of its own may have the usual ports.
         let listen = if server.contains("listen =") { "" } else { "listen = [\"127.0.0.1:0\"]" };
+        let ports = if server.contains("udp_ports =") { "" } else { "udp_ports = \"0\"" };
         let config = format!(
-            "[server]\n{listen}\nudp_ports = \"0\"\nstate_dir = {state:?}\ncontrol_socket = {socket:?}\n\
+            "[server]
+{listen}
+{ports}
+state_dir = {state:?}
+control_socket = {socket:?}
+\
              {server}\n{rest}\n"
         );
         fs::write(folder.path().join("eyrie.toml"), config).unwrap();

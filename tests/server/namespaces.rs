@@ -1,0 +1,144 @@
+//! What loopback cannot show: a firewall's rules, and hosts that vanish.
+
+use std::{
+    fs,
+    io::Write,
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use socket2::{Domain, Socket, Type};
+
+use super::{
+    client::{Client, PATIENCE},
+    packets::{Received, assert_unbroken},
+    world::{CAMERA, MAIN, Pair, await_stream, status},
+};
+use crate::support::{Namespaces, Server, namespace};
+
+/// What is let in answers within this time; what is not never does.
+const PROBE: Duration = Duration::from_millis(400);
+
+fn nft(arguments: &[&str], rules: &str) -> bool {
+    let mut nft = Command::new("nft").args(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    nft.stdin.take().unwrap().write_all(rules.as_bytes()).unwrap();
+    nft.wait().unwrap().success()
+}
+
+fn rules(server: &Server) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_eyrie")).arg("nftables").arg(server.config()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Whether a connection comes about.
+fn reaches(from: &str, to: &str) -> bool {
+    let (from, to) = (SocketAddr::new(from.parse().unwrap(), 0), to.parse::<SocketAddr>().unwrap());
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap();
+    socket.bind(&from.into()).unwrap();
+    socket.connect_timeout(&to.into(), PROBE).is_ok()
+}
+
+/// Whether a datagram from one port of the client's side comes in at a socket of the camera's side.
+fn hears(sides: &Namespaces, socket: &UdpSocket, from: &str, to: &str) -> bool {
+    socket.set_read_timeout(Some(PROBE)).unwrap();
+    sides.on_client(|| UdpSocket::bind(from).unwrap().send_to(b"probe", to).unwrap());
+    socket.recv_from(&mut [0; 16]).is_ok()
+}
+
+#[test]
+fn the_firewalls_rules_let_in_what_is_served_and_what_a_board_lives_on() {
+    let Some(sides) = Namespaces::new() else { return };
+    let lists = format!("deny = [\"{}\"]", namespace::OTHER);
+    let server = sides.on_camera(|| {
+        let server = format!("listen = [\"[::]:8554\"]\nudp_ports = \"8000-8001\"\nanonymous = true\n{lists}");
+        Server::start(&server, &format!("{CAMERA}{MAIN}"))
+    });
+    let (closed, ssh) = sides.on_camera(|| (TcpListener::bind("[::]:9999"), TcpListener::bind("[::]:22")));
+    let bind = |address: &str| sides.on_camera(|| UdpSocket::bind(address).unwrap());
+    let (dhcp, mdns, other) = (bind("0.0.0.0:68"), bind("0.0.0.0:5353"), bind("0.0.0.0:7000"));
+    mdns.join_multicast_v4(&"224.0.0.251".parse().unwrap(), &namespace::CAMERA.parse().unwrap()).unwrap();
+    let camera = |port: u16| format!("{}:{port}", namespace::CAMERA);
+    let tcp = |from: &str, to: &str| sides.on_client(|| reaches(from, to));
+    // Each probe can be seen before there are rules.
+    assert!(tcp(namespace::CLIENT, &camera(9999)) && tcp(namespace::CLIENT, &camera(22)));
+    assert!(hears(&sides, &other, "0.0.0.0:0", &camera(7000)));
+
+    let rules = rules(&server);
+    assert!(sides.on_camera(|| nft(&["-c", "-f", "-"], &rules)), "{rules}");
+    assert!(sides.on_camera(|| nft(&["-f", "-"], &rules)), "{rules}");
+    assert!(sides.on_camera(|| nft(&["-f", "-"], &rules)), "and once more in place of itself");
+    assert!(!tcp(namespace::CLIENT, &camera(9999)), "what is not served");
+    assert!(!hears(&sides, &other, "0.0.0.0:0", &camera(7000)));
+    assert!(tcp(namespace::CLIENT, &camera(8554)));
+    assert!(tcp("fd99::2", "[fd99::1]:8554"), "with its neighbours found");
+    assert!(!tcp(namespace::OTHER, &camera(8554)), "denied");
+    assert!(tcp(namespace::OTHER, &camera(22)), "but not to who looks after it");
+    assert!(hears(&sides, &dhcp, "0.0.0.0:67", &camera(68)));
+    assert!(!hears(&sides, &dhcp, "0.0.0.0:6700", &camera(68)));
+    assert!(hears(&sides, &mdns, "0.0.0.0:0", "224.0.0.251:5353"));
+    sides.on_client(|| {
+        // Media goes out; what comes to its ports is let in without having been asked for.
+        let (mut client, pair) = (Client::connect(&server.url("main")), Pair::at(namespace::CLIENT.parse().unwrap()));
+        let answer = client.set_up(0, &pair.transport());
+        client.ok("PLAY", "");
+        super::world::datagram(&pair.rtp);
+        assert_eq!(answer.server_port(), 8000);
+        UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"probe", camera(8001)).unwrap();
+    });
+    for _ in 0..PATIENCE.as_millis() / 50 {
+        if status(&server)["network"]["stray_datagrams"] == 1 {
+            drop((closed, ssh));
+            return server.stop();
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("a datagram to port 8001 does not come in: {}", status(&server));
+}
+
+fn descriptors(server: &Server) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count()
+}
+
+#[test]
+fn hosts_that_vanish_are_forgotten_and_nobody_else_notices() {
+    let Some(sides) = Namespaces::new() else { return };
+    let server = sides.on_camera(|| {
+        let server = "listen = [\"[::]:8554\"]\nudp_ports = \"8000-8001\"\nanonymous = true\nsession_timeout = \"1s\"";
+        Server::start(server, &format!("{CAMERA}{MAIN}"))
+    });
+    let near = server.url("main");
+    let mut good = sides.on_camera(|| Client::watch(&near, 2));
+    Received::pictures(&mut good, 1);
+    let before = descriptors(&server);
+    let far = sides.on_client(|| {
+        let mut clients: Vec<_> = (0..10).map(|_| Client::watch(&near, 2)).collect();
+        let pair = Pair::at(namespace::CLIENT.parse().unwrap());
+        let mut udp = Client::connect(&near);
+        assert_eq!(udp.set_up(0, &pair.transport()).status, 200);
+        udp.ok("PLAY", "");
+        clients.push(udp);
+        // Connections that say nothing at all.
+        let silent: Vec<_> =
+            (0..10).map(|_| TcpStream::connect(clients[0].socket.peer_addr().unwrap()).unwrap()).collect();
+        (clients, pair, silent)
+    });
+    await_stream(&server, "main", |stream| stream["viewers"].as_array().unwrap().len() == 12);
+    sides.unplug();
+    let mut received = Received::pictures(&mut good, 1);
+    // Ten seconds without a byte taken, then they are closed. Those that say nothing have a minute, as has the connection of
+    // the one over UDP.
+    let viewers = || super::world::stream(&server, "main")["viewers"].as_array().unwrap().len();
+    while viewers() > 1 || descriptors(&server) > before + 11 {
+        assert!(received.rtp[0].len() < 3000, "{before} descriptors before, {} now", descriptors(&server));
+        let wanted = received.rtp[0].len() + 30;
+        while received.rtp[0].len() < wanted {
+            let frame = good.frame();
+            received.add(&frame);
+        }
+    }
+    received.rtp.iter().for_each(|packets| assert_unbroken(packets));
+    drop(far);
+    server.stop();
+}

@@ -1,0 +1,104 @@
+//! Network namespaces: a camera's side and a client's side, joined by a virtual cable, with no way out.
+
+use std::{
+    fs::File,
+    process::{Command, Stdio},
+    thread,
+};
+
+use nix::sched::{CloneFlags, setns, unshare};
+
+pub const CAMERA: &str = "10.99.0.1";
+pub const CLIENT: &str = "10.99.0.2";
+/// A second address of the client's side.
+pub const OTHER: &str = "10.99.0.3";
+
+/// Both sides; gone when dropped and everything in them has ended.
+pub struct Namespaces {
+    camera: File,
+    client: File,
+}
+
+impl Namespaces {
+    /// None, with a word why, where none may be made.
+    pub fn new() -> Option<Self> {
+        let (Some(camera), Some(client)) = (make(), make()) else {
+            eprintln!("skipped: network namespaces need root, or the right to make them");
+            return None;
+        };
+        for program in [["ip", "-V"], ["nft", "-v"]] {
+            if !Command::new(program[0]).arg(program[1]).stdout(Stdio::null()).status().is_ok_and(|s| s.success()) {
+                eprintln!("skipped: {} is not there (packages iproute2 and nftables)", program[0]);
+                return None;
+            }
+        }
+        let both = Self { camera, client };
+        both.on_camera(|| {
+            // The far end is given to the thread of the other side, which lives as long as this closure of it.
+            let (ready, is_ready) = std::sync::mpsc::channel();
+            let (over, is_over) = std::sync::mpsc::channel::<()>();
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    both.on_client(move || {
+                        ready.send(nix::unistd::gettid()).unwrap();
+                        let _ = is_over.recv();
+                    });
+                });
+                let peer = is_ready.recv().unwrap();
+                ip(&format!("link add v0 type veth peer name v0 netns {peer}"));
+                drop(over);
+            });
+            ip(&format!("addr add {CAMERA}/24 dev v0"));
+            ip("addr add fd99::1/64 dev v0 nodad");
+            ip("link set lo up");
+            ip("link set v0 up");
+        });
+        both.on_client(|| {
+            ip(&format!("addr add {CLIENT}/24 dev v0"));
+            ip(&format!("addr add {OTHER}/24 dev v0"));
+            ip("addr add fd99::2/64 dev v0 nodad");
+            ip("link set lo up");
+            ip("link set v0 up");
+            ip("route add 224.0.0.0/4 dev v0");
+        });
+        Some(both)
+    }
+
+    /// What it starts lives on the camera's side.
+    pub fn on_camera<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        inside(&self.camera, work)
+    }
+
+    pub fn on_client<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        inside(&self.client, work)
+    }
+
+    /// The client's side is there no more, without a word.
+    pub fn unplug(&self) {
+        self.on_client(|| ip("link set v0 down"));
+    }
+}
+
+/// A namespace belongs to a thread, so each piece of work gets one of its own.
+fn inside<T: Send>(namespace: &File, work: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
+            work()
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn make() -> Option<File> {
+    let made = thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET).ok()?;
+        File::open("/proc/thread-self/ns/net").ok()
+    });
+    made.join().unwrap()
+}
+
+fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split(' ')).status().unwrap();
+    assert!(status.success(), "ip {arguments}");
+}
