@@ -1,4 +1,4 @@
-//! The C library's heap after an encoder, which comes in many pieces between those of others.
+//! The C library's heap after an encoder or a crowd of connections, which come in many pieces between those of others.
 
 /// Returns the pages that hold nothing any more to the system. Left to itself the C library keeps them.
 pub fn give_back_pages() {

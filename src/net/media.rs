@@ -2,6 +2,7 @@
 
 use super::{pacer::TICK, ring::Entry, state::State};
 use crate::{
+    codec::give_back_pages,
     rtsp::{Input, SessionId},
     stream::{Delivery, Inbox},
     time::MonoTime,
@@ -12,6 +13,9 @@ use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 const SLICE: Duration = Duration::from_millis(1);
 /// How often time-outs are looked at; none of them is shorter than a second.
 const HOUSEKEEPING: Duration = Duration::from_millis(250);
+
+/// When so many connections more were there than are, their memory is given back.
+const CROWD: usize = 50;
 
 /// Fetches batches and sends them on, without end.
 pub async fn deliver(state: Rc<RefCell<State>>, inbox: Arc<Inbox>) {
@@ -56,6 +60,7 @@ pub async fn keep_house(state: Rc<RefCell<State>>) {
         state.sessions.set_clock(wall);
         state.watch_waits(now);
         state.watch_peers(now);
+        state.forget_crowd();
         for session in state.sessions.expired(now) {
             tracing::info!(peer = %session.peer, stream = %session.stream, "session timed out");
             state.end_viewer(session.id, now);
@@ -85,6 +90,16 @@ impl State {
         for stream in fed.iter().filter_map(|hub| self.streams.get(hub)) {
             viewers.extend(stream.viewers.iter().filter(|viewer| !paced.contains(viewer)));
         }
+    }
+
+    /// Once a crowd of connections has gone, its memory goes too: the heap keeps it in pieces between those of others.
+    fn forget_crowd(&mut self) {
+        let count = self.census.count();
+        if count + CROWD <= self.crowd {
+            give_back_pages();
+            self.crowd = count;
+        }
+        self.crowd = self.crowd.max(count);
     }
 
     /// Ends everything, with BYE to all.

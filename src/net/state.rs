@@ -51,6 +51,8 @@ pub struct State {
     /// TCP viewers closed because they read nothing.
     pub stalled: u64,
     pub next_connection: u64,
+    /// The most connections there were since their memory was given back last.
+    pub crowd: usize,
     /// For tasks that steps of this state start.
     pub me: Weak<RefCell<State>>,
 }
@@ -129,6 +131,7 @@ impl State {
                 strangers: 0,
                 stalled: 0,
                 next_connection: 0,
+                crowd: 0,
                 me: me.clone(),
             })
         })

@@ -181,7 +181,7 @@ fn an_attack_costs_the_others_nothing_and_leaves_nothing_behind() {
         attack(&url, media_port);
         done.store(true, Ordering::Relaxed);
         let answered = asking.join().unwrap();
-        assert!(answered > 20, "OPTIONS from elsewhere was answered {answered} times");
+        assert!(answered > 3, "OPTIONS from elsewhere was answered {answered} times");
         drop(stalled);
         // Sessions over UDP have their time-out yet.
         let mut now = held(&server);
