@@ -116,6 +116,7 @@ pub async fn relay(state: &Rc<RefCell<State>>, mut pipe: Pipe, key: TunnelKey, f
         if let Err(error) = sound {
             tracing::debug!(connection = junction.connection.0, "closing: {error} in the POST");
             state.borrow_mut().close(junction.connection);
+            break;
         }
         match junction.next(&mut pipe, &mut buffer, number).await {
             Ok(0) | Err(_) => break,

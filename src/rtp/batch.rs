@@ -167,7 +167,8 @@ impl Run {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::framing::websocket_message, *};
+    use super::*;
+    use crate::rtp::websocket_message;
     use proptest::prelude::*;
 
     fn batch(lengths: &[usize]) -> PacketBatch {
