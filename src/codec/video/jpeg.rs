@@ -6,9 +6,9 @@ mod sys;
 mod tests;
 
 use super::picture::{Canvas, Picture, video_chroma, video_luma};
-use super::sys::widest;
 use crate::codec::CodecError;
 use crate::media::Size;
+use multiversion::multiversion;
 use std::iter;
 use turbojpeg::{Compressor, Subsamp, YuvPlanesImage};
 
@@ -35,7 +35,7 @@ impl Decoder {
         let [y, u, v] = &mut into.planes;
         for row in 0..height {
             let source = &self.planes.bytes[0][row * self.planes.strides[0]..];
-            widest(luma_row, (source, &mut y[row * width..][..width]));
+            luma_row(source, &mut y[row * width..][..width]);
         }
         for (plane, target) in iter::zip(1.., [u, v]) {
             if self.planes.grey {
@@ -48,7 +48,7 @@ impl Decoder {
                 // The rows of the JPEG's chroma that lie on luma rows 2y and 2y+1.
                 let upper = &bytes[(y * 2 / down).min(last) * stride..][..stride];
                 let lower = &bytes[((y * 2 + 1) / down).min(last) * stride..][..stride];
-                widest(chroma_row, (upper, lower, across, &mut target[y * chroma_width..][..chroma_width]));
+                chroma_row(upper, lower, across, &mut target[y * chroma_width..][..chroma_width]);
             }
         }
         Ok(())
@@ -87,16 +87,16 @@ fn failure(error: turbojpeg::Error) -> CodecError {
     CodecError(format!("JPEG: {error}"))
 }
 
-#[inline(always)]
-fn luma_row((full, into): (&[u8], &mut [u8])) {
+#[multiversion(targets("x86_64+avx2"))]
+fn luma_row(full: &[u8], into: &mut [u8]) {
     for (to, from) in into.iter_mut().zip(full) {
         *to = video_luma(*from);
     }
 }
 
 /// One row at half the width of the luma from two rows that have one value for each `across` pixels.
-#[inline(always)]
-fn chroma_row((upper, lower, across, into): (&[u8], &[u8], usize, &mut [u8])) {
+#[multiversion(targets("x86_64+avx2"))]
+fn chroma_row(upper: &[u8], lower: &[u8], across: usize, into: &mut [u8]) {
     let mean = |a: &u8, b: &u8| ((u16::from(*a) + u16::from(*b) + 1) >> 1) as u8;
     match across {
         1 => {

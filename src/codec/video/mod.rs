@@ -6,7 +6,6 @@ mod h264;
 mod jpeg;
 pub mod m2m;
 mod picture;
-mod sys;
 
 pub use convert::{Converter, MakePicture};
 pub use encoder::VideoEncoder;

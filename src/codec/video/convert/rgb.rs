@@ -1,20 +1,15 @@
 //! Red, green and blue to luma and chroma: ITU-R BT.601, limited range, whatever the picture's size, as players take a
 //! stream that does not say otherwise. A chroma value is that of the mean of its four pixels.
 
-use super::super::{
-    picture::{Canvas, Picture, rows},
-    sys::widest,
-};
+use super::super::picture::{Canvas, Picture, rows};
 use crate::codec::CodecError;
 use crate::media::{PixelFormat, Size};
-use std::ops::Range;
+use multiversion::multiversion;
+use std::{ops::Range, slice::from_mut};
 use yuv::{
     BufferStoreMut, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix, bgr_to_yuv420, bgra_to_yuv420,
     rgb_to_yuv420,
 };
-
-/// Rows of 16-bit pixels that are widened at a time; even, and few enough to stay in the cache.
-const STRIP: usize = 16;
 
 /// Of `format`, one of those in RGB. `packed` holds all rows.
 pub fn to_planar(
@@ -24,27 +19,19 @@ pub fn to_planar(
     into: &mut Canvas,
     size: Size,
 ) -> Result<(), CodecError> {
-    let (width, height) = (size.width as usize, size.height as usize);
+    if format == PixelFormat::Rgb565 {
+        rgb565_to_planar(packed, stride, into, size);
+        return Ok(());
+    }
+    // The library wants whole strides, and of the last row there may be less.
+    let height = size.height as usize;
+    let row = format.planes(size)[0].row;
+    let last = (height - 1) & !1;
     let mut spare = std::mem::take(&mut into.spare);
     spare.clear();
-    let done = if format == PixelFormat::Rgb565 {
-        (0..height).step_by(STRIP).try_for_each(|top| {
-            let strip = top..height.min(top + STRIP);
-            spare.resize(width * 4 * strip.len(), 0);
-            let source = rows(&packed[top * stride..], stride, width * 2, strip.len());
-            for (row, wide) in source.zip(spare.chunks_exact_mut(width * 4)) {
-                widest(widen, (row, wide));
-            }
-            convert(PixelFormat::Bgrx32, &spare, width * 4, into, strip, size)
-        })
-    } else {
-        // The library wants whole strides, and of the last row there may be less.
-        let row = format.planes(size)[0].row;
-        let last = (height - 1) & !1;
-        rows(&packed[last * stride..], stride, row, height - last).for_each(|row| spare.extend_from_slice(row));
-        convert(format, &packed[..last * stride], stride, into, 0..last, size)
-            .and_then(|()| convert(format, &spare, row, into, last..height, size))
-    };
+    rows(&packed[last * stride..], stride, row, height - last).for_each(|row| spare.extend_from_slice(row));
+    let done = convert(format, &packed[..last * stride], stride, into, 0..last, size)
+        .and_then(|()| convert(format, &spare, row, into, last..height, size));
     into.spare = spare;
     done
 }
@@ -84,13 +71,49 @@ fn convert(
         .map_err(|error| CodecError(format!("{format} to 4:2:0: {error}")))
 }
 
-/// Five and six bits to eight, so that the greatest stays the greatest.
-#[inline(always)]
-fn widen((row, into): (&[u8], &mut [u8])) {
-    for (wide, pixel) in into.as_chunks_mut().0.iter_mut().zip(row.as_chunks().0) {
-        let pixel = u32::from(u16::from_le_bytes(*pixel));
-        let (red, green, blue) = (pixel >> 11, pixel >> 5 & 63, pixel & 31);
-        let (red, green, blue) = (red << 3 | red >> 2, green << 2 | green >> 4, blue << 3 | blue >> 2);
-        *wide = (red << 16 | green << 8 | blue).to_le_bytes();
+/// Of 5 bits of red, 6 of green and 5 of blue.
+fn rgb565_to_planar(packed: &[u8], stride: usize, into: &mut Canvas, size: Size) {
+    let [(width, height), (chroma_width, _), _] = Picture::plane_sizes(size);
+    let mut source = rows(packed, stride, width * 2, height);
+    let [y, u, v] = &mut into.planes;
+    let chroma = u.chunks_exact_mut(chroma_width).zip(v.chunks_exact_mut(chroma_width));
+    for (pair, (u, v)) in y.chunks_mut(width * 2).zip(chroma) {
+        let Some(upper) = source.next() else { return };
+        let (y0, y1) = pair.split_at_mut(width);
+        luma_of_565(upper, y0);
+        // An odd last row and column count twice.
+        let lower = if y1.is_empty() { upper } else { source.next().unwrap_or(upper) };
+        luma_of_565(lower, y1);
+        chroma_of_565(upper, lower, u, v);
+        if let (true, ([.., a0, a1], [.., b0, b1]), Some(u), Some(v)) =
+            (width % 2 == 1, (upper, lower), u.last_mut(), v.last_mut())
+        {
+            chroma_of_565(&[*a0, *a1, *a0, *a1], &[*b0, *b1, *b0, *b1], from_mut(u), from_mut(v));
+        }
+    }
+}
+
+/// In 256ths; what red, green and blue weigh makes white of the greatest 5, 6 and 5 bits.
+#[multiversion(targets("x86_64+avx2"))]
+fn luma_of_565(row: &[u8], into: &mut [u8]) {
+    for (luma, pixel) in into.iter_mut().zip(row.as_chunks().0) {
+        let pixel = u16::from_le_bytes(*pixel);
+        let weighed = (pixel >> 11) * 541 + (pixel >> 5 & 63) * 522 + (pixel & 31) * 206;
+        *luma = ((weighed + (16 << 8) + 128) >> 8) as u8;
+    }
+}
+
+/// Likewise, of the sums of four pixels.
+#[multiversion(targets("x86_64+avx2"))]
+fn chroma_of_565(upper: &[u8], lower: &[u8], u: &mut [u8], v: &mut [u8]) {
+    for (((u, v), a), b) in u.iter_mut().zip(v).zip(upper.as_chunks().0).zip(lower.as_chunks().0) {
+        let (a, b) = (u32::from_le_bytes(*a), u32::from_le_bytes(*b));
+        let sum = |shift: u32, most: u32| -> u32 {
+            [a >> shift, a >> (shift + 16), b >> shift, b >> (shift + 16)].into_iter().map(|part| part & most).sum()
+        };
+        let (red, green, blue) = (sum(11, 31), sum(5, 63), sum(0, 31));
+        let grey = (128 << 8) + 128;
+        *u = ((grey + 231 * blue - 78 * red - 75 * green) >> 8) as u8;
+        *v = ((grey + 231 * red - 95 * green - 38 * blue) >> 8) as u8;
     }
 }

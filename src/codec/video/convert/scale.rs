@@ -1,11 +1,9 @@
 //! Scaling of planar pictures: by area where a direction shrinks and bilinear where it grows, with weights that are worked
 //! out once per pair of sizes. Halving and doubling in both directions need none.
 
-use super::super::{
-    picture::{Canvas, Picture, rows},
-    sys::widest,
-};
+use super::super::picture::{Canvas, Picture, rows};
 use crate::media::Size;
+use multiversion::multiversion;
 
 /// Scales pictures of one size into the middle of pictures of another.
 pub struct Scaler {
@@ -128,7 +126,7 @@ impl<'a> Source<'a> {
         let mut source = rows(self.bytes, self.stride, self.size.0, self.size.1);
         for target in targets {
             let Some(upper) = source.next() else { return };
-            widest(halve, (upper, source.next().unwrap_or(upper), target));
+            halve(upper, source.next().unwrap_or(upper), target);
         }
     }
 
@@ -136,13 +134,13 @@ impl<'a> Source<'a> {
         for (y, target) in targets.enumerate() {
             let near = y / 2;
             let far = if y % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(self.size.1 - 1) };
-            widest(double, (self.row(near), self.row(far), target));
+            double(self.row(near), self.row(far), target);
         }
     }
 }
 
-#[inline(always)]
-fn halve((upper, lower, target): (&[u8], &[u8], &mut [u8])) {
+#[multiversion(targets("x86_64+avx2"))]
+fn halve(upper: &[u8], lower: &[u8], target: &mut [u8]) {
     for ((pixel, a), b) in target.iter_mut().zip(upper.as_chunks().0).zip(lower.as_chunks().0) {
         let (a, b) = (u16::from_le_bytes(*a), u16::from_le_bytes(*b));
         *pixel = (((a & 0xff) + (a >> 8) + (b & 0xff) + (b >> 8) + 2) >> 2) as u8;
@@ -150,8 +148,8 @@ fn halve((upper, lower, target): (&[u8], &[u8], &mut [u8])) {
 }
 
 /// Three parts of what is near and one of what is far, in both directions.
-#[inline(always)]
-fn double((near, far, target): (&[u8], &[u8], &mut [u8])) {
+#[multiversion(targets("x86_64+avx2"))]
+fn double(near: &[u8], far: &[u8], target: &mut [u8]) {
     let column = |(near, far): (&u8, &u8)| u16::from(*near) * 3 + u16::from(*far);
     let pixel = |near: u16, far: u16| (near * 3 + far + 8) >> 4;
     if let ([first, between @ .., last], Some(left), Some(right)) =
@@ -181,8 +179,8 @@ impl Filter {
             let row = &mut between[0];
             row.resize(width, 0);
             for (y, target) in targets.enumerate() {
-                widest(blend_rows, (|n: usize| source.row(n.min(last)), &*rows, y, &mut scratch.sums, &mut **row));
-                widest(blend_pixels, (&**row, &*columns, &mut *scratch, target));
+                blend_rows(|n: usize| source.row(n.min(last)), rows, y, &mut scratch.sums, row);
+                blend_pixels(row, columns, scratch, target);
             }
             return;
         }
@@ -194,17 +192,17 @@ impl Filter {
                 if std::mem::replace(&mut held[n % 2], n) != n {
                     let row = &mut between[n % 2];
                     row.resize(columns.first.len(), 0);
-                    widest(blend_pixels, (source.row(n), &*columns, &mut *scratch, &mut **row));
+                    blend_pixels(source.row(n), columns, scratch, row);
                 }
             }
-            widest(blend_rows, (|n: usize| &*between[n.min(last) % 2], &*rows, y, &mut scratch.sums, target));
+            blend_rows(|n: usize| &*between[n.min(last) % 2], rows, y, &mut scratch.sums, target);
         }
     }
 }
 
 /// Row `y` of the scaled picture, of the rows that `row` gives.
-#[inline(always)]
-fn blend_rows<'a>((row, taps, y, sums, target): (impl Fn(usize) -> &'a [u8], &Taps, usize, &mut Vec<u16>, &mut [u8])) {
+#[multiversion(targets("x86_64+avx2"))]
+fn blend_rows<'a, R: Fn(usize) -> &'a [u8]>(row: R, taps: &Taps, y: usize, sums: &mut Vec<u16>, target: &mut [u8]) {
     start(sums, target.len());
     for (pair, [a, b]) in taps.pairs.iter().enumerate() {
         let first = taps.first[y] as usize + 2 * pair;
@@ -217,8 +215,8 @@ fn blend_rows<'a>((row, taps, y, sums, target): (impl Fn(usize) -> &'a [u8], &Ta
 
 /// A row as wide as the target. Where a pixel's taps lie follows no pattern that vectorises, so they are fetched first,
 /// two at a time, and weighed then.
-#[inline(always)]
-fn blend_pixels((row, taps, scratch, target): (&[u8], &Taps, &mut Scratch, &mut [u8])) {
+#[multiversion(targets("x86_64+avx2"))]
+fn blend_pixels(row: &[u8], taps: &Taps, scratch: &mut Scratch, target: &mut [u8]) {
     let Scratch { sums, pairs, fetched } = scratch;
     // Behind the row's end the last taps may read, with weight 0.
     pairs.resize(row.len() + 2 * taps.pairs.len(), 0);

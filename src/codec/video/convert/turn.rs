@@ -1,10 +1,8 @@
 //! Turning and mirroring of planar pictures.
 
-use super::super::{
-    picture::{Canvas, Picture},
-    sys::widest,
-};
+use super::super::picture::{Canvas, Picture};
 use crate::media::{Flip, Orientation, Rotation, Size};
+use multiversion::multiversion;
 use std::array::from_fn;
 
 /// How a picture comes to lie: first rows and columns change places, then the order of either is reversed.
@@ -41,9 +39,21 @@ impl Turn {
         for (i, ((width, height), target)) in targets.into_iter().zip(&mut into.planes).enumerate() {
             let plane = Plane { bytes: picture.planes[i], stride: picture.strides[i], target, width, height };
             match (self.transposed, self.upended) {
-                (false, _) => widest(reverse, (self, plane)),
-                (true, false) => widest(transpose::<false>, (self, plane)),
-                (true, true) => widest(transpose::<true>, (self, plane)),
+                (false, _) => self.reverse(plane),
+                (true, false) => transpose::<false>(self.mirrored, plane),
+                (true, true) => transpose::<true>(self.mirrored, plane),
+            }
+        }
+    }
+
+    fn reverse(self, plane: Plane<'_>) {
+        for (y, target) in plane.target.chunks_exact_mut(plane.width).enumerate() {
+            let y = if self.upended { plane.height - 1 - y } else { y };
+            let source = &plane.bytes[y * plane.stride..][..plane.width];
+            if self.mirrored {
+                mirror(source, target);
+            } else {
+                target.copy_from_slice(source);
             }
         }
     }
@@ -58,79 +68,54 @@ struct Plane<'a> {
     height: usize,
 }
 
-#[inline(always)]
-fn reverse((turn, plane): (Turn, Plane<'_>)) {
-    for (y, target) in plane.target.chunks_exact_mut(plane.width).enumerate() {
-        let y = if turn.upended { plane.height - 1 - y } else { y };
-        let source = &plane.bytes[y * plane.stride..][..plane.width];
-        if turn.mirrored {
-            target.iter_mut().zip(source.iter().rev()).for_each(|(to, from)| *to = *from);
-        } else {
-            target.copy_from_slice(source);
-        }
-    }
+#[multiversion(targets("x86_64+avx2"))]
+fn mirror(source: &[u8], target: &mut [u8]) {
+    target.iter_mut().zip(source.iter().rev()).for_each(|(to, from)| *to = *from);
 }
 
-/// Pixels along a square that is turned at once: what fits into a word.
-const SQUARE: usize = 8;
-/// Squares side by side in the source, which vectorises.
-const ABREAST: usize = 4;
-const BAND: usize = SQUARE * ABREAST;
+/// Pixels along a square that is turned at once: what fits into a vector.
+const SQUARE: usize = 16;
 
 /// A row of the source becomes a column of the target. `UPENDED` as in the turn.
-#[inline(always)]
-fn transpose<const UPENDED: bool>((turn, plane): (Turn, Plane<'_>)) {
+#[multiversion(targets("x86_64+avx2"))]
+fn transpose<const UPENDED: bool>(mirrored: bool, plane: Plane<'_>) {
     let Plane { bytes, stride, target, width, height } = plane;
-    if width < SQUARE || height < BAND {
+    let column = |x: usize| if mirrored { width - 1 - x } else { x } * stride;
+    if width < SQUARE || height < SQUARE {
         for (y, target) in target.chunks_exact_mut(width).enumerate() {
-            let x = if UPENDED { height - 1 - y } else { y };
-            for (to, from) in target.iter_mut().enumerate() {
-                let y = if turn.mirrored { width - 1 - to } else { to };
-                *from = bytes[y * stride + x];
-            }
+            let y = if UPENDED { height - 1 - y } else { y };
+            target.iter_mut().enumerate().for_each(|(x, to)| *to = bytes[column(x) + y]);
         }
         return;
     }
-    let mut squares = [[0; ABREAST]; SQUARE];
-    // The last ones overlap those before.
-    for left in (0..width).step_by(SQUARE).map(|left| left.min(width - SQUARE)) {
-        for top in (0..height).step_by(BAND).map(|top| top.min(height - BAND)) {
-            let x = if UPENDED { height - BAND - top } else { top };
-            for (i, squares) in squares.iter_mut().enumerate() {
-                let y = if turn.mirrored { width - 1 - left - i } else { left + i };
-                let row = bytes[y * stride + x..][..BAND].as_chunks().0;
-                *squares = from_fn(|square| u64::from_le_bytes(row[square]));
+    // The last squares overlap those before.
+    for top in (0..height).step_by(SQUARE).map(|top| top.min(height - SQUARE)) {
+        let from = if UPENDED { height - SQUARE - top } else { top };
+        for left in (0..width).step_by(SQUARE).map(|left| left.min(width - SQUARE)) {
+            let mut square = from_fn(|i| bytes[column(left + i) + from..][..SQUARE].as_chunks().0[0]);
+            // Bit by bit, the number of a column and that of a byte in it change places.
+            for _ in 0..SQUARE.ilog2() {
+                square = shuffle(&square);
             }
-            transpose_squares(&mut squares);
-            for (square, rows) in target[top * width..][..BAND * width].chunks_exact_mut(SQUARE * width).enumerate() {
-                let square = if UPENDED { ABREAST - 1 - square } else { square };
-                for (i, row) in rows.chunks_exact_mut(width).enumerate() {
-                    let word = squares[if UPENDED { SQUARE - 1 - i } else { i } % SQUARE][square % ABREAST];
-                    row[left..left + SQUARE].copy_from_slice(&word.to_le_bytes());
-                }
+            for (y, row) in target[top * width..][..SQUARE * width].chunks_exact_mut(width).enumerate() {
+                row[left..left + SQUARE].copy_from_slice(&square[if UPENDED { SQUARE - 1 - y } else { y }]);
             }
         }
     }
 }
 
-/// Byte `k` of word `i` of each square becomes byte `i` of word `k`: squares of four, then of two, then single bytes
-/// change places.
+/// Interleaves each line of the upper half with its fellow of the lower half.
 #[inline(always)]
-fn transpose_squares(words: &mut [[u64; ABREAST]; SQUARE]) {
-    exchange::<4>(words, 0x0000_0000_ffff_ffff);
-    exchange::<2>(words, 0x0000_ffff_0000_ffff);
-    exchange::<1>(words, 0x00ff_00ff_00ff_00ff);
+fn shuffle(square: &[[u8; SQUARE]; SQUARE]) -> [[u8; SQUARE]; SQUARE] {
+    let (mut shuffled, (upper, lower)) = ([[0; SQUARE]; SQUARE], square.split_at(SQUARE / 2));
+    for ((two, a), b) in shuffled.as_chunks_mut().0.iter_mut().zip(upper).zip(lower) {
+        *two = [interleave::<0>(a, b), interleave::<{ SQUARE / 2 }>(a, b)];
+    }
+    shuffled
 }
 
+/// Halves of two lines byte by byte, from the byte `FIRST` on.
 #[inline(always)]
-fn exchange<const DISTANCE: usize>(words: &mut [[u64; ABREAST]; SQUARE], mask: u64) {
-    for pair in 0..SQUARE / 2 {
-        let i = pair % DISTANCE + pair / DISTANCE * 2 * DISTANCE;
-        let (upper, lower) = words.split_at_mut(i + DISTANCE);
-        for (a, b) in upper[i].iter_mut().zip(&mut lower[0]) {
-            let changed = ((*a >> (8 * DISTANCE)) ^ *b) & mask;
-            *a ^= changed << (8 * DISTANCE);
-            *b ^= changed;
-        }
-    }
+fn interleave<const FIRST: usize>(a: &[u8; SQUARE], b: &[u8; SQUARE]) -> [u8; SQUARE] {
+    from_fn(|i| if i % 2 == 0 { a[FIRST + i / 2] } else { b[FIRST + i / 2] })
 }
