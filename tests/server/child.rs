@@ -11,7 +11,7 @@ use openh264::{decoder::Decoder, formats::YUVSource};
 
 use super::{
     client::{Client, PATIENCE},
-    packets::{Received, Rtcp, Rtp, SenderReport, assert_unbroken},
+    packets::{Received, Rtcp, Rtp, SenderReport, annex_b, assert_unbroken},
     world::{await_stream, status},
 };
 use crate::support::{
@@ -37,7 +37,8 @@ fn start_with(arguments: &str, more: &str) -> Server {
 pub struct Eye {
     client: Client,
     decoder: Decoder,
-    unit: Vec<u8>,
+    /// The first of those of the picture that comes next.
+    begun: usize,
     pub packets: Vec<Rtp>,
     /// RTP time and strip of each picture that has one.
     strips: Vec<(u32, Strip)>,
@@ -48,7 +49,7 @@ impl Eye {
     pub fn open(server: &Server) -> Self {
         let client = Client::watch(&server.url("main"), 1);
         let decoder = Decoder::new().unwrap();
-        Self { client, decoder, unit: vec![], packets: vec![], strips: vec![], reports: vec![] }
+        Self { client, decoder, begun: 0, packets: vec![], strips: vec![], reports: vec![] }
     }
 
     /// The next picture: the camera's frame counter, None for one without the strip.
@@ -61,12 +62,12 @@ impl Eye {
             }
             let packet = Rtp::parse(&frame.payload);
             let (marker, timestamp) = (packet.marker, packet.timestamp);
-            depacketize(&packet, &mut self.unit);
             self.packets.push(packet);
             if !marker {
                 continue;
             }
-            let unit = std::mem::take(&mut self.unit);
+            let unit = annex_b(&self.packets[self.begun..]);
+            self.begun = self.packets.len();
             let Some(picture) = self.decoder.decode(&unit).unwrap() else { continue };
             let (width, height) = picture.dimensions();
             let luma = Luma { data: picture.y(), width, height, stride: picture.strides().0 };
@@ -84,30 +85,6 @@ impl Eye {
             assert!(MonoTime::now() - begun < PATIENCE, "no such picture");
         }
         MonoTime::now() - begun
-    }
-}
-
-/// Appends what a packet holds to an Annex B access unit (RFC 6184 §5.6 to §5.8).
-fn depacketize(packet: &Rtp, unit: &mut Vec<u8>) {
-    const START: [u8; 4] = [0, 0, 0, 1];
-    let payload = &packet.payload;
-    match payload[0] & 0x1F {
-        24 => {
-            let mut rest = &payload[1..];
-            while let [high, low, nal @ ..] = rest {
-                let (nal, after) = nal.split_at(usize::from(u16::from_be_bytes([*high, *low])));
-                unit.extend([&START, nal].concat());
-                rest = after;
-            }
-        }
-        28 => {
-            if payload[1] & 0x80 != 0 {
-                unit.extend(START);
-                unit.push(payload[0] & 0xE0 | payload[1] & 0x1F);
-            }
-            unit.extend(&payload[2..]);
-        }
-        _ => unit.extend([&START, &payload[..]].concat()),
     }
 }
 

@@ -218,3 +218,30 @@ impl Received {
         }
     }
 }
+
+/// The NAL units of one picture (RFC 6184 §5.6 to 5.8), with start codes.
+pub fn annex_b(packets: &[Rtp]) -> Vec<u8> {
+    const START: [u8; 4] = [0, 0, 0, 1];
+    let mut unit = Vec::new();
+    for Rtp { payload, .. } in packets {
+        match payload[0] & 0x1F {
+            24 => {
+                let mut rest = &payload[1..];
+                while let Some((length, nal)) = rest.split_first_chunk() {
+                    let (nal, next) = nal.split_at(usize::from(u16::from_be_bytes(*length)));
+                    unit.extend([&START, nal].concat());
+                    rest = next;
+                }
+            }
+            28 => {
+                if payload[1] & 0x80 != 0 {
+                    unit.extend(START);
+                    unit.push(payload[0] & 0xE0 | payload[1] & 0x1F);
+                }
+                unit.extend(&payload[2..]);
+            }
+            _ => unit.extend([&START, &payload[..]].concat()),
+        }
+    }
+    unit
+}

@@ -4,7 +4,7 @@ use openh264::{decoder::Decoder, formats::YUVSource};
 
 use super::{
     client::Client,
-    packets::{Received, Rtp, assert_unbroken},
+    packets::{Received, annex_b, assert_unbroken},
     world::{command, edit},
 };
 use crate::support::{Picture, Server, marks::Luma};
@@ -66,33 +66,6 @@ impl Seen {
         let bars = 48 * self.width..90 * self.width;
         self.luma[bars].iter().filter(|luma| **luma > 205).count()
     }
-}
-
-/// The NAL units of one picture (RFC 6184 §5.6 to 5.8), with start codes.
-fn annex_b(packets: &[Rtp]) -> Vec<u8> {
-    const START: [u8; 4] = [0, 0, 0, 1];
-    let mut unit = Vec::new();
-    for Rtp { payload, .. } in packets {
-        match payload[0] & 0x1F {
-            24 => {
-                let mut rest = &payload[1..];
-                while let Some((length, nal)) = rest.split_first_chunk() {
-                    let (nal, next) = nal.split_at(usize::from(u16::from_be_bytes(*length)));
-                    unit.extend([&START, nal].concat());
-                    rest = next;
-                }
-            }
-            28 => {
-                if payload[1] & 0x80 != 0 {
-                    unit.extend(START);
-                    unit.push(payload[0] & 0xE0 | payload[1] & 0x1F);
-                }
-                unit.extend(&payload[2..]);
-            }
-            _ => unit.extend([&START, &payload[..]].concat()),
-        }
-    }
-    unit
 }
 
 #[test]
