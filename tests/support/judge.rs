@@ -134,7 +134,8 @@ impl Recording {
         for pair in beeps.windows(2) {
             let period = (pair[1] - pair[0]) as f64 / rate as f64;
             if (period - marks::MARK_PERIOD_MS as f64 / 1e3).abs() > 0.005 {
-                faults.push(format!("{period:.4} s from one beep to the next"));
+                faults
+                    .push(format!("{period:.4} s from one beep to the next at {:.3} s", pair[1] as f64 / rate as f64));
             }
         }
         for beep in &beeps {
