@@ -1,6 +1,4 @@
 """The fault table: what breaks at a camera and a sound card, what the viewer sees, and how soon the picture is back."""
-import contextlib
-
 from lib import vivid
 from lib.guest import guest
 from lib.table import FLASH, PICTURES, SILENCE, SLATE, Row, Table
@@ -20,6 +18,10 @@ def share(dropped):
     return vivid.control(0, f'percentage_of_dropped_buffers={dropped}')
 
 
+def rate(fps):
+    return f'v4l2-ctl -d {vivid.node(0)} -p {fps} > /dev/null'
+
+
 EIO = once('inject_fatal_streaming_error')
 
 TABLE = Table([
@@ -30,6 +32,7 @@ TABLE = Table([
         mends=vivid.control(0, 'wrap_sequence_number=0'), holds=150),
     Row('EIO, then time stamps of another time', 'vivid', f'{once("wrap_timestamp")}; {EIO}',
         FLASH, 'time stamps are no use', mends=vivid.control(0, 'wrap_timestamp=0'), holds=30),
+    Row('another program sets another rate', 'vivid', rate(5), PICTURES, mends=rate(15)),
     Row('it stalls', 'vivid', share(100), SLATE, 'delivered nothing for 2.0 s', mends=share(0)),
     Row('EIO while streaming', 'vivid', EIO, FLASH, 'input/output error'),
     Row('EIO, then no buffers at first', 'vivid', once('inject_vidioc_reqbufs_error') + '; ' + EIO,
@@ -52,15 +55,5 @@ TABLE = Table([
         mends=f'echo snd_aloop.0 > {ALOOP}/bind'),
 ])
 
-
-@contextlib.contextmanager
-def around():
-    guest('(while :; do aplay -q -D plughw:CARD=Loopback,DEV=0 -B 200000 /440hz.wav; sleep 0.1; done) > /dev/null 2>&1 &')
-    try:
-        yield
-        TABLE.report()
-    finally:
-        TABLE.close()
-
-
+around = TABLE.shown_under_a_tone
 CHECKS = TABLE.checks()

@@ -1,7 +1,7 @@
 """What no virtual driver does: a full USB bus, calls that never return, a clock that runs too slow, a card that gives nothing.
 tests/guest/tools/shim.c stands for the kernel's call in each of these rows.
 """
-import contextlib, time
+import time
 
 from lib import vivid
 from lib.guest import expect, guest, until
@@ -61,15 +61,5 @@ def a_clock_too_slow_is_held():
           f'by {(last - first) * 1000:.0f} ms for viewers; sender reports differ by {error * 1000:.0f} ms', flush=True)
     expect(abs(last - first) < gone / 2, f'pictures were older by {(last - first) * 1000:.0f} ms in the end')
 
-
-@contextlib.contextmanager
-def around():
-    guest('(while :; do aplay -q -D plughw:CARD=Loopback,DEV=0 -B 200000 /440hz.wav; sleep 0.1; done) > /dev/null 2>&1 &')
-    try:
-        yield
-        TABLE.report()
-    finally:
-        TABLE.close()
-
-
+around = TABLE.shown_under_a_tone
 CHECKS = [*TABLE.checks(), (f'a camera clock of {PPM} ppm (shim): held to the system\'s', a_clock_too_slow_is_held)]

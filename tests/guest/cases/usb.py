@@ -62,12 +62,8 @@ TABLE = Table([
 
 @contextlib.contextmanager
 def around():
-    with encoded, own_h264, own_jpeg:
-        try:
-            yield
-            TABLE.report()
-        finally:
-            TABLE.close()
+    with encoded, own_h264, own_jpeg, TABLE.shown():
+        yield
 
 
 def it_is_listed():

@@ -1,6 +1,6 @@
 """The fault table's rows, and how each is proven: from outside, by a viewer that looks at every packet and by ffmpeg, both of
 which stay connected all the while."""
-import dataclasses, re, time, typing
+import contextlib, dataclasses, re, time, typing
 
 from .guest import PATIENCE, Failure, expect, guest, of, until
 from .player import Player, live, wrong_bars
@@ -145,15 +145,28 @@ class Table:
             age = arrival - OFFSET[0] - track.wall(stamp)
             expect(-EARLY < age < LATE, f'{track.kind}: by its sender reports it is {age:.2f} s old at arrival')
 
+    @contextlib.contextmanager
+    def shown(self):
+        """Around a case: its result is the table."""
+        try:
+            yield
+            self.report()
+        finally:
+            for stay in self.stays.values():
+                stay.close()
+
+    @contextlib.contextmanager
+    def shown_under_a_tone(self):
+        """The same while snd-aloop hears 440 Hz."""
+        guest('(while :; do aplay -q -D plughw:CARD=Loopback,DEV=0 -B 200000 /440hz.wav; sleep 0.1; done) > /dev/null 2>&1 &')
+        with self.shown():
+            yield
+
     def report(self):
         """The table, for people."""
         print('\n     fault | by | the viewer sees | back after', flush=True)
         for row, took in self.results:
             print(f'     {row.fault} | {row.by} | {row.sees} | {f"{took:.1f} s" if row.sees != PICTURES else f"never away, gap {took:.1f} s"}', flush=True)
-
-    def close(self):
-        for stay in self.stays.values():
-            stay.close()
 
 
 OFFSET = [0.0]                                                            # s by which the clock here is ahead of the guest's
