@@ -251,7 +251,7 @@ impl State {
                 Outlet::Udp(udp) => {
                     if let Some(route) = &udp.tracks[index] {
                         // A lost BYE costs the client a time-out, no more.
-                        let _ = route.rtcp.socket.try_send(&bye);
+                        let _ = udp::send_datagram(&route.rtcp.socket, &bye);
                     }
                 }
                 Outlet::Interleaved(outlet) => {

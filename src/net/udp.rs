@@ -105,6 +105,15 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
+/// Sends one datagram, such as a report. Tokio's `try_send` would refuse it until the runtime has looked at the socket: of
+/// a viewer that has just come, the first sender report was lost so.
+///
+/// # Errors
+/// As `sendmmsg(2)`.
+pub fn send_datagram(socket: &UdpSocket, bytes: &[u8]) -> io::Result<()> {
+    send_messages(socket.as_fd(), &[Message { bytes, segment: None }]).map(drop)
+}
+
 /// Sends packets of `batch` from byte `from` on, at most `allowed` bytes of them, in one system call. Returns the byte after the
 /// last one sent, always a packet's end. `offload` is cleared when this socket's route cannot segment.
 ///
@@ -155,4 +164,25 @@ fn plan<'b>(batch: &'b PacketBatch, from: usize, allowed: usize, offload: bool, 
         }
     }
     count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_leaves_before_the_runtime_has_looked_at_its_socket() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let _inside = runtime.enter();
+        let far = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let near = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        near.connect(far.local_addr().unwrap()).unwrap();
+        near.set_nonblocking(true).unwrap();
+        let near = UdpSocket::from_std(near).unwrap();
+        assert_eq!(near.try_send(b"refused").unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        send_datagram(&near, b"report").unwrap();
+        let mut bytes = [0; 16];
+        let length = far.recv(&mut bytes).unwrap();
+        assert_eq!(&bytes[..length], b"report");
+    }
 }

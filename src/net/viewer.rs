@@ -129,7 +129,7 @@ impl UdpOutlet {
                     self.pacer.begin(total, self.interval, context.now);
                     if let Some(report) = track.reports.due(&entry.batch, track.clock_rate, context) {
                         // Lost reports are made up for by the next.
-                        let _ = route.rtcp.socket.try_send(&report);
+                        let _ = udp::send_datagram(&route.rtcp.socket, &report);
                     }
                     0
                 }

@@ -23,6 +23,22 @@ fn fresh(socket: &UdpSocket, count: usize) {
     (0..count).for_each(|_| drop(datagram(socket)));
 }
 
+/// Players that get the first packets without it set their clocks again later, and lose what they hold then.
+#[test]
+fn a_sender_report_goes_before_the_first_packet() {
+    let server = open("");
+    for _ in 0..10 {
+        let pair = Pair::new();
+        pair.rtcp.set_nonblocking(true).unwrap();
+        let port = pair.rtp.local_addr().unwrap().port();
+        let _viewer = watch(&server.url("main"), &format!("RTP/AVP;unicast;client_port={port}-{}", port + 1));
+        datagram(&pair.rtp);
+        let mut report = [0; 1500];
+        assert!(pair.rtcp.recv(&mut report).is_ok_and(|length| length >= 28) && report[1] == 200);
+    }
+    server.stop();
+}
+
 #[test]
 fn another_destination_is_never_obeyed() {
     let server = open("");
