@@ -6,6 +6,7 @@ mod clients {
     mod aac;
     mod access;
     mod copies;
+    mod multicast;
     mod players;
     mod promises;
     mod relay;

@@ -14,6 +14,7 @@ mod server {
     mod keyframes;
     mod limits;
     mod microphone;
+    mod multicast;
     mod namespaces;
     mod packets;
     mod play;

@@ -323,7 +323,7 @@ impl Server {
             peer: (Ipv4Addr::LOCALHOST, 40_000).into(),
             local: (Ipv4Addr::LOCALHOST, 8554).into(),
             session_timeout: Duration::from_secs(60),
-            transports: Transports { udp: true, tcp: true },
+            transports: Transports { udp: true, tcp: true, multicast: true },
             secure: false,
             server: "Eyrie".into(),
         };
@@ -386,13 +386,16 @@ impl Server {
                 session_id: 1,
                 version: 1,
                 tracks: vec![
-                    DescribedTrack { id: 0, format: video_format() },
-                    DescribedTrack { id: 1, format: audio_format() },
+                    DescribedTrack { id: 0, format: video_format(), group: None },
+                    DescribedTrack { id: 1, format: audio_format(), group: None },
                 ],
             }),
-            Ask::Setup { transports, .. } => {
-                Answer::SetUp(Accepted { chosen: transports.len() - 1, server_ports: Some((8000, 8001)), ssrc: 7 })
-            }
+            Ask::Setup { transports, .. } => Answer::SetUp(Accepted {
+                chosen: transports.len() - 1,
+                server_ports: Some((8000, 8001)),
+                group: None,
+                ssrc: 7,
+            }),
             Ask::Play { session } => {
                 let session = self.sessions.get(*session).expect("a session that plays is there");
                 let start = |track: u8| PlayStart { track, seq: 1, rtptime: 2 };

@@ -2,7 +2,7 @@
 
 use crate::{
     codec::audio::AudioEncoder,
-    config::{CameraConfig, Config, MicrophoneConfig, Start, StreamConfig},
+    config::{CameraConfig, Config, MicrophoneConfig, Multicast, Start, StreamConfig},
     device::{CameraWish, MicrophoneWish, PassThrough},
     media::{AudioFormat, VideoCodec},
     stream::{Loudness, VideoSettings},
@@ -38,6 +38,7 @@ pub struct StreamPlan {
     pub relay: Option<Arc<str>>,
     /// The mark of its packets.
     pub dscp: u8,
+    pub multicast: Option<Multicast>,
     pub video: Option<VideoPlan>,
     pub audio: Option<AudioPlan>,
 }
@@ -118,6 +119,7 @@ impl StreamPlan {
             fresh: false,
             on_demand: false,
             dscp: 0,
+            multicast: None,
             max_viewers: None,
             relay: None,
             ..self.clone()
@@ -211,6 +213,7 @@ fn stream_plan(config: &Config, stream: &StreamConfig) -> StreamPlan {
         max_viewers: (stream.max_viewers > 0).then_some(stream.max_viewers as usize),
         relay: stream.relay.as_deref().map(Arc::from),
         dscp: stream.dscp,
+        multicast: stream.multicast.clone(),
         video,
         audio,
     }
@@ -255,6 +258,7 @@ mod tests {
             on_demand = true
             overlay = true
             dscp = 46
+            multicast = { address = '239.255.12.1' }
             max_viewers = 1
             relay = 'rtsp://relay/main'";
         let next = TWO.replace("'2M' }", changed);

@@ -296,6 +296,7 @@ fn settings(config: &Config, ports: Option<u16>, identity: Option<Identity>) -> 
         tcp: config.server.transports.contains(&Transport::Tcp),
         http: config.server.transports.contains(&Transport::Http),
         websocket: config.server.transports.contains(&Transport::WebSocket),
+        multicast: config.server.transports.contains(&Transport::Multicast),
         ports,
         max_connections: config.server.max_connections,
         max_connections_per_address: config.server.max_connections_per_address,

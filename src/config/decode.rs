@@ -104,11 +104,6 @@ fn transports(s: &mut Section<'_, '_>) -> Vec<Transport> {
     if transports.is_empty() {
         s.refuse_key("transports", "none is left", "at least one, such as \"tcp\"");
     }
-    let all = Transport::ALL.iter().all(|transport| transports.contains(transport));
-    if !all && transports.contains(&Transport::Multicast) {
-        let expected = "\"udp\", \"tcp\", \"http\" and \"websocket\", or the default list whole";
-        s.refuse_key("transports", "\"multicast\" is not in this version", format!("some of {expected}"));
-    }
     transports
 }
 
@@ -257,7 +252,7 @@ fn stream(
         dscp: s.or("dscp", whole(0..=63), default.dscp),
         allow: s.set("allow", forms::network(), vec![]),
         deny: s.set("deny", forms::network(), vec![]),
-        multicast: multicast(s.section("multicast")),
+        multicast: multicast(s.section("multicast"), others),
         ..default
     };
     if stream.video.is_none() && stream.audio.is_none() {
@@ -366,15 +361,27 @@ fn aliases(stream: &str, s: &mut Section<'_, '_>, paths: &mut HashMap<String, St
     aliases
 }
 
-fn multicast(mut s: Section<'_, '_>) -> Option<Multicast> {
-    s.optional("address", forms::text("a multicast address, such as \"239.255.12.1\""));
-    s.optional("port", forms::integer(1..=65532));
-    s.optional("ttl", forms::integer(1..=255));
-    if s.is_present() {
-        s.refuse("is not in this version", "no multicast");
+fn multicast(mut s: Section<'_, '_>, others: &[StreamConfig]) -> Option<Multicast> {
+    if !s.is_present() {
+        // Asked for all the same: what is asked for is the schema.
+        s.optional("address", forms::multicast_address());
+        s.optional("port", whole::<u16>(1..=65_532));
+        s.optional("ttl", whole::<u8>(1..=255));
+        return None;
+    }
+    let address = s.required("address", forms::multicast_address());
+    let (port, ttl) = (s.or("port", whole(1..=65_532), 5004), s.or("ttl", whole(1..=255), 1));
+    let multicast = address.map(|address| Multicast { address, port, ttl });
+    let meets = |other: &&StreamConfig| {
+        let both = other.multicast.as_ref().zip(multicast.as_ref());
+        both.is_some_and(|(a, b)| a.address == b.address && a.port.abs_diff(b.port) < Multicast::PORTS)
+    };
+    if let Some(other) = others.iter().find(meets) {
+        let wrong = format!("stream {:?} sends to these ports of the group", other.name);
+        s.refuse_key("port", wrong, "another group, or a port that is at least 4 away");
     }
     s.finish();
-    None
+    multicast
 }
 
 /// Cameras and microphones are called by any name that fits into a line.

@@ -268,6 +268,12 @@ pub(super) fn rtsp_url() -> Form<String> {
     })
 }
 
+pub(super) fn multicast_address() -> Form<IpAddr> {
+    Form::text("a multicast address, such as \"239.255.12.1\" or \"ff15::12:1\"", |text| {
+        text.parse::<IpAddr>().ok().filter(IpAddr::is_multicast)
+    })
+}
+
 /// An address or a CIDR range.
 pub(super) fn network() -> Form<IpNet> {
     Form::text("an address or a range, such as \"192.168.1.7\" or \"192.168.0.0/16\"", |text| {

@@ -320,11 +320,19 @@ impl AudioConfig {
     }
 }
 
+/// `multicast` of a stream: where its packets go for all viewers at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Multicast {
     pub address: IpAddr,
+    /// RTP of the video; its RTCP has the next, and those of the sound the two after.
     pub port: u16,
+    /// How many routers may pass them on.
     pub ttl: u8,
+}
+
+impl Multicast {
+    /// Ports that it takes, from `port` on.
+    pub const PORTS: u16 = 4;
 }
 
 /// `[[user]]`; at least the digest that the server's challenge needs is there.

@@ -376,7 +376,6 @@ fn errors_name_key_and_mend() {
 fn what_comes_later_takes_its_default_only() {
     let table = [
         ("server", "metrics", "''", "'127.0.0.1:9554'"),
-        ("server", "transports", "['udp', 'tcp', 'http', 'websocket', 'multicast']", "['udp', 'multicast']"),
         ("stream.main", "srtp", "false", "true"),
         ("stream.main.video", "adapt", "false", "true"),
     ];
@@ -401,11 +400,32 @@ fn what_comes_later_takes_its_default_only() {
         assert!(errors.contains(&format!(" {section}.{key}: ")), "{errors}");
         assert!(errors.contains("not in this version; expected"), "{errors}");
     }
-    let multicast = "[stream.main.multicast]\naddress = '239.255.12.1'";
-    let errors = parse(&format!("{BASE}{multicast}"), "f").expect_err(multicast).to_string();
-    assert!(errors.contains("is not in this version; expected no "), "{errors}");
-    for some in ["['udp']", "['tcp', 'udp']", "['http']", "['websocket']"] {
+    for some in ["['udp']", "['tcp', 'udp']", "['http']", "['websocket']", "['multicast']"] {
         assert!(config("server", "transports", some).is_ok());
+    }
+}
+
+#[test]
+fn a_group_is_a_multicast_address_of_one_stream() {
+    let group = |text: &str| parse(&format!("{BASE}[stream.main.multicast]\n{text}"), "f");
+    let config = group("address = '239.255.12.1'\nport = 6000\nttl = 4").unwrap();
+    let expected = Multicast { address: "239.255.12.1".parse().unwrap(), port: 6000, ttl: 4 };
+    assert_eq!(config.streams[0].multicast, Some(expected));
+    let config = group("address = 'ff15::12:1'").unwrap();
+    assert_eq!(config.streams[0].multicast.as_ref().map(|group| (group.port, group.ttl)), Some((5004, 1)));
+    for (wrong, error) in [
+        ("port = 6000", "stream.main.multicast.address: is missing"),
+        ("address = '192.168.1.1'", "expected a multicast address"),
+        ("address = '239.255.12.1'\nport = 65533", "is out of range"),
+        ("address = '239.255.12.1'\nttl = 0", "is out of range"),
+        (
+            "address = '239.255.12.1'\n[stream.other]\nvideo = { from = 'front' }\n\
+             multicast = { address = '239.255.12.1', port = 5007 }",
+            "stream \"main\" sends to these ports",
+        ),
+    ] {
+        let errors = group(wrong).expect_err(wrong).to_string();
+        assert!(errors.contains(error), "{errors}");
     }
 }
 

@@ -4,6 +4,7 @@ use super::{
     access::{Denied, Login},
     cursor::Cursor,
     feedback::Allowance,
+    multicast::{Interface, Member},
     state::State,
     viewer::{InterleavedOutlet, Outlet, UdpOutlet, Viewer, ViewerTrack},
 };
@@ -12,7 +13,7 @@ use crate::{
         Accepted, Answer, Ask, AskId, ConnectionId, DescribedTrack, Description, Input, Refusal, SessionId, StreamInfo,
         StreamTarget, TrackInfo, TransportOffer,
     },
-    stream::Hub,
+    stream::{Hub, HubTrack},
     time::MonoTime,
 };
 use std::{cell::RefCell, net::IpAddr, rc::Weak, sync::Arc, time::Duration};
@@ -24,7 +25,7 @@ const DESCRIBE_WAIT: Duration = Duration::from_secs(5);
 const FEW_SESSIONS: usize = 32;
 /// Assumed where the rate is not known.
 const FRAME_INTERVAL: Duration = Duration::from_millis(33);
-const CLOCK_RATE: u32 = 90_000;
+pub const CLOCK_RATE: u32 = 90_000;
 
 impl State {
     /// The answer, or None if it comes later. Sessions whose PLAY is answered hereby are added to `starting`.
@@ -48,7 +49,7 @@ impl State {
                     }
                 }
             }
-            Ask::Describe { stream, .. } => self.describe(connection, id, &stream),
+            Ask::Describe { stream, target, .. } => self.describe(connection, id, &stream, target.wants_group()),
             Ask::Setup { session, stream, track, user, transports } => {
                 Some(self.set_up(connection, session, &stream, track, user.as_deref(), &transports, now))
             }
@@ -58,6 +59,7 @@ impl State {
                 if let Some(viewer) = self.viewers.get_mut(&session) {
                     viewer.pause();
                 }
+                self.part(session, now);
                 self.cut_off(session);
                 self.mark_connection(connection);
                 Some(Answer::Done)
@@ -103,12 +105,12 @@ impl State {
     }
 
     /// Waits, with the stream's sources running, until all its formats are known.
-    fn describe(&mut self, connection: ConnectionId, id: AskId, name: &str) -> Option<Answer> {
+    fn describe(&mut self, connection: ConnectionId, id: AskId, name: &str, group: bool) -> Option<Answer> {
         let Some(hub) = self.hub(name) else { return Some(Answer::Refused(Refusal::NotFound)) };
         if let Some(elsewhere) = self.full(hub) {
             return Some(elsewhere);
         }
-        if let Some(description) = description(hub) {
+        if let Some(description) = self.description(hub, group) {
             return Some(Answer::Described(description));
         }
         let (hub, state) = (hub.clone(), self.me.clone());
@@ -120,8 +122,9 @@ impl State {
                 }
             };
             let _ = tokio::time::timeout(DESCRIBE_WAIT, known).await;
-            let answer = description(&hub).map_or(Answer::Refused(Refusal::NotReady), Answer::Described);
             if let Some(state) = state.upgrade() {
+                let description = state.borrow().description(&hub, group);
+                let answer = description.map_or(Answer::Refused(Refusal::NotReady), Answer::Described);
                 state.borrow_mut().feed(connection, Input::Answer(id, answer), MonoTime::now());
             }
         });
@@ -162,13 +165,16 @@ impl State {
             (None, _) => true,
             (Some(Outlet::Udp(_)), offer) => matches!(offer, TransportOffer::Udp { .. }),
             (Some(Outlet::Interleaved(_)), offer) => matches!(offer, TransportOffer::Interleaved { .. }),
+            (Some(Outlet::Member(_) | Outlet::Group(_)), offer) => *offer == TransportOffer::Multicast,
         };
+        let group = self.group(hub.id(), index);
+        let fits = |offer: &TransportOffer| (*offer != TransportOffer::Multicast || group.is_some()) && fits(offer);
         let Some(chosen) = transports.iter().position(fits) else {
             return Answer::Refused(Refusal::UnsupportedTransport);
         };
         let offer = transports[chosen];
         let udp_track = match offer {
-            TransportOffer::Interleaved { .. } => None,
+            TransportOffer::Interleaved { .. } | TransportOffer::Multicast => None,
             TransportOffer::Udp { client_rtp, client_rtcp } => {
                 match self.open_udp(session, index, peer_address, local, (client_rtp, client_rtcp), dscp) {
                     Ok(track) => Some(track),
@@ -179,6 +185,14 @@ impl State {
                 }
             }
         };
+        let interface = group.filter(|_| offer == TransportOffer::Multicast);
+        let interface = match interface.map(|group| Interface::of(local.ip(), group.address)).transpose() {
+            Ok(interface) => interface,
+            Err(error) => {
+                tracing::warn!(peer = %peer_address, "no multicast for a viewer: {error}");
+                return Answer::Refused(Refusal::UnsupportedTransport);
+            }
+        };
         let viewer = self.viewers.entry(session).or_insert_with(|| Viewer {
             hub: hub.id(),
             stream: hub.name().into(),
@@ -186,13 +200,12 @@ impl State {
             user: user.map(str::to_owned),
             since: None,
             cursor: None,
-            outlet: match offer {
-                TransportOffer::Udp { .. } => {
+            outlet: match (offer, interface) {
+                (_, Some(interface)) => Outlet::Member(Member { interface, joined: None }),
+                (TransportOffer::Udp { .. }, None) => {
                     Outlet::Udp(Box::new(UdpOutlet::new(interval.unwrap_or(FRAME_INTERVAL), now)))
                 }
-                TransportOffer::Interleaved { .. } => {
-                    Outlet::Interleaved(InterleavedOutlet { connection: connection.0, channels: [None; 2] })
-                }
+                _ => Outlet::Interleaved(InterleavedOutlet { connection: connection.0, channels: [None; 2] }),
             },
             tracks: [None, None],
             bytes: 0,
@@ -203,6 +216,7 @@ impl State {
         let ssrc = hub.tracks()[index].ssrc;
         viewer.tracks[index] = Some(ViewerTrack { ssrc, clock_rate, ..ViewerTrack::default() });
         match (&mut viewer.outlet, offer, udp_track) {
+            (Outlet::Member(_), TransportOffer::Multicast, _) => {}
             (Outlet::Udp(outlet), _, Some(track)) => outlet.tracks[index] = Some(track),
             (Outlet::Interleaved(outlet), TransportOffer::Interleaved { rtp, rtcp }, _) => {
                 outlet.channels[index] = Some((rtp, rtcp));
@@ -216,13 +230,14 @@ impl State {
         }
         let udp = matches!(offer, TransportOffer::Udp { .. });
         let server_ports = self.settings.ports.filter(|_| udp).map(|port| (port, port + 1));
-        Answer::SetUp(Accepted { chosen, server_ports, ssrc })
+        let group = interface.and(group);
+        Answer::SetUp(Accepted { chosen, server_ports, group, ssrc })
     }
 
     /// What one viewer more gets of a stream that has all it takes.
     fn full(&self, hub: &Hub) -> Option<Answer> {
         let entry = &self.streams.get(&hub.id())?.entry;
-        let viewers = self.viewers.values().filter(|viewer| viewer.hub == hub.id()).count();
+        let viewers = self.viewers.values().filter(|viewer| viewer.hub == hub.id() && !viewer.is_group()).count();
         entry.max_viewers.filter(|most| viewers >= *most)?;
         Some(entry.relay.clone().map_or(Answer::Refused(Refusal::Full), Answer::Elsewhere))
     }
@@ -232,6 +247,21 @@ impl State {
         let same = self.viewers.values().filter(|viewer| viewer.peer.ip() == address).count();
         self.viewers.len() < self.settings.max_connections.max(FEW_SESSIONS)
             && same < self.settings.max_connections_per_address.max(FEW_SESSIONS)
+    }
+
+    /// None while the format of a track is not known.
+    fn description(&self, hub: &Hub, in_group: bool) -> Option<Description> {
+        let describe = |(index, track): (usize, &HubTrack)| {
+            let group = self.group(hub.id(), index).filter(|_| in_group);
+            Some(DescribedTrack { id: track.id, format: track.format()?, group })
+        };
+        let tracks: Option<_> = hub.tracks().iter().enumerate().map(describe).collect();
+        Some(Description {
+            name: hub.name().to_owned(),
+            session_id: hub.session_id(),
+            version: hub.version(),
+            tracks: tracks?,
+        })
     }
 
     fn hub(&self, name: &str) -> Option<&Arc<Hub>> {
@@ -250,17 +280,4 @@ async fn hold_back(state: Weak<RefCell<State>>, connection: ConnectionId, id: As
 fn info(hub: &Arc<Hub>) -> StreamInfo {
     let tracks = hub.tracks().iter().map(|track| TrackInfo { id: track.id, video: track.video }).collect();
     StreamInfo { name: hub.name().into(), tracks }
-}
-
-/// None while the format of a track is not known.
-fn description(hub: &Hub) -> Option<Description> {
-    let tracks = hub.tracks().iter();
-    let tracks: Option<_> =
-        tracks.map(|track| Some(DescribedTrack { id: track.id, format: track.format()? })).collect();
-    Some(Description {
-        name: hub.name().to_owned(),
-        session_id: hub.session_id(),
-        version: hub.version(),
-        tracks: tracks?,
-    })
 }

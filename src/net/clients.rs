@@ -238,6 +238,7 @@ impl State {
             transports: rtsp::Transports {
                 udp: self.settings.ports.is_some() && !secure,
                 tcp: self.settings.tcp || tunnel.is_some(),
+                multicast: self.settings.multicast && !secure,
             },
             secure,
             server: concat!("Eyrie/", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -18,6 +18,7 @@ mod cursor;
 mod feedback;
 mod link;
 mod media;
+mod multicast;
 mod names;
 mod pacer;
 mod pipe;
@@ -43,7 +44,7 @@ pub use tls::Identity;
 pub use udp::PortPair;
 pub use worker::{Door, Settings, Worker};
 
-use crate::stream::Hub;
+use crate::{config::Multicast, stream::Hub};
 use std::sync::Arc;
 
 /// What a worker serves. A new table replaces the old one whole.
@@ -69,4 +70,6 @@ pub struct TableEntry {
     pub bitrate: u32,
     /// The mark of its packets, 0 to 63 (RFC 2474 §3).
     pub dscp: u8,
+    /// Where it goes for all members of its group at once.
+    pub multicast: Option<Multicast>,
 }

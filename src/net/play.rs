@@ -62,6 +62,14 @@ impl State {
         let refused = Some(Answer::Refused(Refusal::Internal));
         let Some(viewer) = self.viewers.get(&session) else { return refused };
         let Some(stream) = self.streams.get(&viewer.hub) else { return refused };
+        if let Some(position) = self.sender_of(session).and_then(|sender| self.viewers.get(&sender)?.cursor.as_ref()) {
+            // The group is under way, and so is what a new member sees first.
+            let position = position.position();
+            stream.entry.hub.ask_keyframe(now);
+            let answer = self.playing(viewer, stream, position, now);
+            starting.push((session, Cursor::new(position, [false; 2])));
+            return Some(answer);
+        }
         if let Some(cursor) = &viewer.cursor {
             return Some(self.playing(viewer, stream, cursor.position(), now));
         }
@@ -150,9 +158,18 @@ impl State {
     /// Lets media flow to a viewer whose PLAY is answered.
     pub fn start(&mut self, session: SessionId, cursor: Cursor, now: MonoTime) {
         let Some(viewer) = self.viewers.get_mut(&session) else { return };
-        viewer.cursor = Some(cursor);
         let first = viewer.since.is_none();
         viewer.since.get_or_insert(now);
+        if first {
+            let play = self.audit(AuditEvent::Play, &self.viewers[&session]);
+            self.access.tell(play);
+        }
+        let Some(viewer) = self.viewers.get_mut(&session) else { return };
+        if let Outlet::Member(_) = viewer.outlet {
+            self.join(session, &cursor, now);
+            return;
+        }
+        viewer.cursor = Some(cursor);
         if let Some(stream) = self.streams.get_mut(&viewer.hub)
             && !stream.viewers.contains(&session)
         {
@@ -169,9 +186,6 @@ impl State {
         if let Outlet::Interleaved(outlet) = &viewer.outlet {
             let connection = ConnectionId(outlet.connection);
             self.mark_connection(connection);
-        }
-        if let Some(viewer) = self.viewers.get(&session).filter(|_| first) {
-            self.access.tell(self.audit(AuditEvent::Play, viewer));
         }
         self.send_to(session, now);
     }

@@ -14,7 +14,7 @@ use std::{cell::RefCell, io, net::SocketAddr, rc::Rc};
 use tokio::{net::UdpSocket, task::spawn_local};
 
 /// Longer than any report, and than the packets that open a way through address translation.
-const DATAGRAM: usize = 2048;
+pub const DATAGRAM: usize = 2048;
 
 /// Which of a track's two ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@ use super::{
     access::{Access, Visitor},
     census::Census,
     link::Link,
+    multicast::RunningGroup,
     pipe::Pipe,
     play::WaitingPlay,
     reports::ReportContext,
@@ -61,6 +62,8 @@ pub struct State {
 pub struct Stream {
     pub entry: TableEntry,
     pub ring: Ring,
+    /// Its groups that are sent to.
+    pub groups: Vec<RunningGroup>,
     /// Who watches it.
     pub viewers: Vec<SessionId>,
 }
@@ -141,12 +144,17 @@ impl State {
     /// those whose user or address lost the right.
     pub fn apply(&mut self, table: Table, access: Arc<Access>, now: MonoTime) {
         self.access = access;
-        let mut kept = HashMap::new();
+        let (mut kept, mut regrouped) = (HashMap::new(), Vec::new());
         for entry in table.streams {
             let id = entry.hub.id();
             let stream = match self.streams.remove(&id) {
-                Some(stream) => Stream { entry, ..stream },
-                None => Stream { entry, ring: Ring::default(), viewers: Vec::new() },
+                Some(stream) => {
+                    if stream.entry.multicast != entry.multicast || !self.settings.multicast {
+                        regrouped.push(id);
+                    }
+                    Stream { entry, ..stream }
+                }
+                None => Stream { entry, ring: Ring::default(), groups: Vec::new(), viewers: Vec::new() },
             };
             kept.insert(id, stream);
         }
@@ -161,6 +169,9 @@ impl State {
             .iter()
             .filter(|session| !access.may_still_view(session.user.as_deref(), session.peer, &session.stream));
         ended.extend(barred.map(|session| session.id));
+        // Members of a group that is elsewhere now.
+        let members = self.viewers.iter().filter(|(_, viewer)| matches!(viewer.outlet, Outlet::Member(_)));
+        ended.extend(members.filter(|(_, viewer)| regrouped.contains(&viewer.hub)).map(|(id, _)| *id));
         for session in ended {
             self.end_session(session, now);
         }
@@ -172,16 +183,18 @@ impl State {
 
     /// Ends a session by the server's will: BYE, and its connection is closed.
     pub fn end_session(&mut self, id: SessionId, now: MonoTime) {
-        let Some(session) = self.sessions.remove(id) else { return };
+        let session = self.sessions.remove(id);
         self.end_viewer(id, now);
-        let Some(peer) = session.connection.and_then(|connection| self.peers.get_mut(&connection)) else { return };
+        let connection = session.and_then(|session| session.connection);
+        let Some(peer) = connection.and_then(|connection| self.peers.get_mut(&connection)) else { return };
         peer.closing = true;
         peer.wake.notify_one();
     }
 
     /// Asks all who have played this stream to go on at `location`. Who does not understand that stays.
     pub fn redirect(&mut self, hub: u64, location: &str, now: MonoTime) -> Told {
-        let viewers = self.viewers.iter().filter(|(_, viewer)| viewer.hub == hub && viewer.since.is_some());
+        let viewers =
+            self.viewers.iter().filter(|(_, viewer)| viewer.hub == hub && viewer.since.is_some() && !viewer.is_group());
         let sessions: Vec<SessionId> = viewers.map(|(session, _)| *session).collect();
         let mut told = Told::default();
         for session in sessions {
@@ -201,8 +214,11 @@ impl State {
         self.waiting.retain(|waiting| waiting.session != id);
         self.paced.retain(|paced| *paced != id);
         self.cut_off(id);
+        self.part(id, now);
         let Some(viewer) = self.viewers.remove(&id) else { return };
-        if let Some(since) = viewer.since {
+        if let Some(since) = viewer.since
+            && !viewer.is_group()
+        {
             let seconds = now.since(since).as_millis() as f64 / 1000.0;
             let end = self.audit(AuditEvent::End, &viewer);
             self.access.tell(AuditRecord { seconds: Some(seconds), bytes: Some(viewer.bytes), ..end });
@@ -211,6 +227,11 @@ impl State {
             stream.viewers.retain(|viewer| *viewer != id);
         }
         self.say_bye(&viewer);
+        if viewer.is_group() {
+            self.forget_group(viewer.hub, id);
+            tracing::info!(group = %viewer.peer, bytes = viewer.bytes, "multicast ends");
+            return;
+        }
         if let Outlet::Interleaved(outlet) = &viewer.outlet
             && let Some(peer) = self.peers.get_mut(&ConnectionId(outlet.connection))
         {
@@ -248,7 +269,8 @@ impl State {
             let Some(track) = track else { continue };
             let bye = rtcp::bye(track.ssrc, &self.settings.cname);
             match &viewer.outlet {
-                Outlet::Udp(udp) => {
+                Outlet::Member(_) => {}
+                Outlet::Udp(udp) | Outlet::Group(udp) => {
                     if let Some(route) = &udp.tracks[index] {
                         // A lost BYE costs the client a time-out, no more.
                         let _ = udp::send_datagram(&route.rtcp.socket, &bye);
@@ -267,7 +289,10 @@ impl State {
     /// Marks what leaves for all viewers as their streams say now.
     fn mark_anew(&mut self) {
         for viewer in self.viewers.values() {
-            let (Outlet::Udp(udp), Some(stream)) = (&viewer.outlet, self.streams.get(&viewer.hub)) else { continue };
+            let (Outlet::Udp(udp) | Outlet::Group(udp), Some(stream)) = (&viewer.outlet, self.streams.get(&viewer.hub))
+            else {
+                continue;
+            };
             for channel in udp.tracks.iter().flatten().flat_map(|track| [&track.rtp, &track.rtcp]) {
                 udp::mark(&*channel.socket, stream.entry.dscp);
             }

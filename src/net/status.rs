@@ -3,7 +3,10 @@ use super::{
     tunnels::Tunnel,
     viewer::{Outlet, Viewer},
 };
-use crate::{rtsp::ConnectionId, time::MonoTime};
+use crate::{
+    rtsp::{ConnectionId, SessionId},
+    time::MonoTime,
+};
 use std::{fmt, net::SocketAddr};
 
 /// What a worker knows of itself.
@@ -52,6 +55,7 @@ pub enum Way {
     Tcp,
     Http,
     WebSocket,
+    Multicast,
 }
 
 impl fmt::Display for TransportName {
@@ -61,6 +65,7 @@ impl fmt::Display for TransportName {
             Way::Tcp => "tcp",
             Way::Http => "http",
             Way::WebSocket => "websocket",
+            Way::Multicast => "multicast",
         })?;
         f.write_str(if self.tls { "+tls" } else { "" })
     }
@@ -70,14 +75,18 @@ impl State {
     /// All viewers that have played, and the counters.
     pub fn status(&self, now: MonoTime) -> WorkerStatus {
         WorkerStatus {
-            viewers: self.viewers.values().filter_map(|viewer| self.viewer_status(viewer, now)).collect(),
+            viewers: self.viewers.iter().filter_map(|(id, viewer)| self.viewer_status(*id, viewer, now)).collect(),
             connections: self.census.count(),
             stalled: self.stalled,
             strangers: self.strangers,
         }
     }
 
-    fn viewer_status(&self, viewer: &Viewer, now: MonoTime) -> Option<ViewerStatus> {
+    fn viewer_status(&self, id: SessionId, viewer: &Viewer, now: MonoTime) -> Option<ViewerStatus> {
+        if viewer.is_group() {
+            return None;
+        }
+        let (bytes, dropped) = self.sent_to_member(id);
         let feedback = || viewer.tracks.iter().flatten().map(|track| &track.feedback);
         let millis = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
         Some(ViewerStatus {
@@ -86,8 +95,8 @@ impl State {
             transport: self.transport_of(viewer),
             user: viewer.user.clone(),
             seconds: now.since(viewer.since?).as_secs_f64(),
-            bytes: viewer.bytes,
-            dropped: viewer.dropped(),
+            bytes: viewer.bytes + bytes,
+            dropped: viewer.dropped() + dropped,
             lost: feedback().filter_map(|track| track.lost).map(i64::from).reduce(|a, b| a + b),
             jitter_ms: feedback().filter_map(|track| track.jitter).max().map(millis),
             round_trip_ms: feedback().filter_map(|track| track.round_trip).max().map(millis),
@@ -97,6 +106,7 @@ impl State {
     /// How media gets to this viewer.
     pub fn transport_of(&self, viewer: &Viewer) -> TransportName {
         match &viewer.outlet {
+            Outlet::Member(_) | Outlet::Group(_) => TransportName { way: Way::Multicast, tls: false },
             Outlet::Udp(_) => TransportName { way: Way::Udp, tls: false },
             Outlet::Interleaved(outlet) => {
                 let peer = self.peers.get(&ConnectionId(outlet.connection));

@@ -2,7 +2,7 @@
 
 use super::sys::{Message, send_messages};
 use crate::rtp::PacketBatch;
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, SockRef, Socket, Type};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -70,6 +70,41 @@ pub fn connected(local: SocketAddr, peer: SocketAddr) -> io::Result<UdpSocket> {
     let mut scrap = [0; 16];
     while socket.try_recv(&mut scrap).is_ok() {}
     Ok(socket)
+}
+
+/// A socket that sends to `group` out by an interface. What it sends is heard on this machine too.
+///
+/// # Errors
+/// As `bind(2)` and `connect(2)`.
+pub fn to_group(local: SocketAddr, group: SocketAddr, interface: u32, ttl: u8) -> io::Result<UdpSocket> {
+    let socket = socket(local, true)?;
+    match local.ip() {
+        IpAddr::V4(address) => {
+            socket.set_multicast_if_v4(&address)?;
+            socket.set_multicast_ttl_v4(u32::from(ttl))?;
+        }
+        IpAddr::V6(_) => {
+            socket.set_multicast_if_v6(interface)?;
+            socket.set_multicast_hops_v6(u32::from(ttl))?;
+        }
+    }
+    socket.connect(&SockAddr::from(group))?;
+    UdpSocket::from_std(socket.into())
+}
+
+/// A socket that hears what is sent to `group` on an interface, beside others of this machine.
+///
+/// # Errors
+/// As `bind(2)`, and where the system lets no more groups be joined.
+pub fn in_group(group: SocketAddr, interface: u32) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(group), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&SockAddr::from(group))?;
+    match group.ip() {
+        IpAddr::V4(address) => socket.join_multicast_v4_n(&address, &InterfaceIndexOrAddress::Index(interface))?,
+        IpAddr::V6(address) => socket.join_multicast_v6(&address, interface)?,
+    }
+    UdpSocket::from_std(socket.into())
 }
 
 fn socket(local: SocketAddr, shared: bool) -> io::Result<Socket> {

@@ -1,6 +1,7 @@
 use super::{
     cursor::Cursor,
     feedback::{Allowance, Feedback},
+    multicast::Member,
     pacer::Pacer,
     reports::{ReportContext, ReportTimer},
     ring::Ring,
@@ -49,6 +50,10 @@ pub struct ViewerTrack {
 /// How one viewer is sent to.
 pub enum Outlet {
     Udp(Box<UdpOutlet>),
+    /// To a group: the one sender of all its members.
+    Group(Box<UdpOutlet>),
+    /// What the group's sender sends.
+    Member(Member),
     Interleaved(InterleavedOutlet),
 }
 
@@ -170,9 +175,16 @@ fn is_congestion(error: &io::Error) -> bool {
 }
 
 impl Viewer {
+    /// The sender of a group stands for no viewer of its own.
+    pub fn is_group(&self) -> bool {
+        matches!(self.outlet, Outlet::Group(_))
+    }
+
     /// Sends what is due over UDP. An interleaved viewer's connection fetches its own.
     pub fn send(&mut self, ring: &Ring, context: &ReportContext<'_>) -> Left {
-        let (Some(cursor), Outlet::Udp(udp)) = (&mut self.cursor, &mut self.outlet) else { return Left::Nothing };
+        let (Some(cursor), Outlet::Udp(udp) | Outlet::Group(udp)) = (&mut self.cursor, &mut self.outlet) else {
+            return Left::Nothing;
+        };
         udp.send(cursor, ring, &mut self.tracks, context, &mut self.bytes)
     }
 
@@ -201,7 +213,7 @@ impl Viewer {
         if let Some(cursor) = self.cursor.take() {
             self.dropped_before += cursor.dropped();
         }
-        if let Outlet::Udp(udp) = &mut self.outlet {
+        if let Outlet::Udp(udp) | Outlet::Group(udp) = &mut self.outlet {
             udp.under_way = None;
         }
     }

@@ -42,6 +42,8 @@ pub struct Settings {
     /// Which tunnels are on offer; inside them RTP may go, whatever `tcp` says.
     pub http: bool,
     pub websocket: bool,
+    /// Whether a stream's group may be joined.
+    pub multicast: bool,
     /// The even port of the server's pair; None without UDP.
     pub ports: Option<u16>,
     pub max_connections: usize,

@@ -1,6 +1,6 @@
 //! What goes into a connection and what comes out of it.
 
-use super::{Method, Session, SessionId, StreamTarget, TransportOffer};
+use super::{Group, Method, Session, SessionId, StreamTarget, TransportOffer};
 use crate::{media::TrackFormat, time::WallTime};
 use bytes::Bytes;
 use std::{fmt, sync::Arc};
@@ -150,6 +150,8 @@ pub struct Description {
 pub struct DescribedTrack {
     pub id: u8,
     pub format: TrackFormat,
+    /// Of the group, where the client asked for it (`?multicast`) and there is one.
+    pub group: Option<Group>,
 }
 
 /// A transport that was taken up.
@@ -159,6 +161,8 @@ pub struct Accepted {
     pub chosen: usize,
     /// UDP: the server's RTP and RTCP port.
     pub server_ports: Option<(u16, u16)>,
+    /// Multicast: where to.
+    pub group: Option<Group>,
     /// Of the packets to come.
     pub ssrc: u32,
 }

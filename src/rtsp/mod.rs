@@ -57,7 +57,7 @@ pub use ask::{
     StreamInfo, TrackInfo,
 };
 pub use connection::{Connection, ConnectionSettings};
-pub use headers::transport::{TransportOffer, Transports};
+pub use headers::transport::{Group, TransportOffer, Transports};
 pub use message::{Method, Parsed, Parser, Request};
 pub use response::HTTP_NOT_FOUND;
 pub use session::{ConnectionId, Session, SessionId, SessionState, SessionTrack, Sessions, Transport};

@@ -24,7 +24,11 @@ pub(super) fn write(description: &Description, local: IpAddr) -> Vec<u8> {
     };
     let origin = Origin::with_ip_addr(description.session_id, description.version, local);
     let mut session = Session::new(origin, if name.is_empty() { "Eyrie" } else { name });
-    session.connection = Some(Connection::from_ip_addr(unspecified));
+    // VLC and live555 follow a group that stands here.
+    let group = description.tracks.iter().find_map(|track| track.group);
+    let connection = group
+        .map(|group| Connection::from_ip_addr_ttl(group.address, Some(group.ttl).filter(|_| group.address.is_ipv4())));
+    session.connection = Some(connection.unwrap_or_else(|| Connection::from_ip_addr(unspecified)));
     session.times = vec![Time::new(0, 0)];
     session.attributes = vec![value("control", "*"), value("range", "npt=now-")];
     session.medias = description.tracks.iter().map(media).collect();
@@ -42,7 +46,8 @@ fn media(track: &DescribedTrack) -> Media {
     };
     attributes.push(value("control", format!("trackID={}", track.id)));
     // Port 0: the client chooses by SETUP (RFC 2326 §C.1.2).
-    let mut media = Media::new(kind, 0, TransportProto::RtpAvp, payload_type.to_string());
+    let port = track.group.map_or(0, |group| group.port);
+    let mut media = Media::new(kind, port, TransportProto::RtpAvp, payload_type.to_string());
     media.bandwidths = bandwidth.map(|kbit| Bandwidth::new(BandwidthType::As, kbit)).into_iter().collect();
     media.attributes = attributes;
     media
@@ -141,7 +146,10 @@ fn value(name: &str, value: impl ToString) -> Attribute {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::{ParameterSets, Size};
+    use crate::{
+        media::{ParameterSets, Size},
+        rtsp::Group,
+    };
     use proptest::prelude::*;
 
     fn video() -> DescribedTrack {
@@ -153,11 +161,11 @@ mod tests {
             bitrate: 2_000_000,
             parameter_sets,
         };
-        DescribedTrack { id: 0, format: TrackFormat::H264(format) }
+        DescribedTrack { id: 0, format: TrackFormat::H264(format), group: None }
     }
 
     fn sound(codec: AudioCodec, rate: u32, channels: u16) -> DescribedTrack {
-        DescribedTrack { id: 1, format: TrackFormat::Audio(AudioFormat { codec, rate, channels }) }
+        DescribedTrack { id: 1, format: TrackFormat::Audio(AudioFormat { codec, rate, channels }), group: None }
     }
 
     fn attribute(media: &Media, name: &str) -> String {
@@ -229,7 +237,11 @@ mod tests {
     #[test]
     fn jpeg_has_its_static_payload_type_and_its_size() {
         let format = JpegFormat { size: Size::new(1366, 768), fps: FrameRate::new(15, 1) };
-        let text = describe("main", vec![DescribedTrack { id: 0, format: TrackFormat::Jpeg(format) }], "192.0.2.1");
+        let text = describe(
+            "main",
+            vec![DescribedTrack { id: 0, format: TrackFormat::Jpeg(format), group: None }],
+            "192.0.2.1",
+        );
         let expected =
             "m=video 0 RTP/AVP 26\r\na=rtpmap:26 JPEG/90000\r\na=framerate:15\r\na=x-dimensions:1366,768\r\n";
         assert!(text.contains(expected), "{text}");
@@ -248,7 +260,7 @@ mod tests {
             let parameter_sets = ParameterSets { sps: sets.0.clone().into(), pps: sets.1.into() };
             let (size, fps) = (Size::new(640, 360), FrameRate::new(30000, 1001));
             let video = TrackFormat::H264(H264Format { size, fps, bitrate, parameter_sets });
-            let tracks = vec![DescribedTrack { id: 0, format: video }, sound(codec, rate, channels)];
+            let tracks = vec![DescribedTrack { id: 0, format: video, group: None }, sound(codec, rate, channels)];
             let described = Description { name: name.clone(), session_id, version, tracks };
             let text = write(&described, local);
             let read = sdp_types::Session::parse(&text).unwrap();
@@ -261,6 +273,23 @@ mod tests {
             let fmtp = attribute(&read.medias[0], "fmtp");
             prop_assert!(fmtp.contains(&BASE64_STANDARD.encode(&sets.0)), "{}", fmtp);
         }
+    }
+
+    #[test]
+    fn a_group_stands_where_players_look_for_it() {
+        let in_group = |address: &str| {
+            let group = |port| Some(Group { address: address.parse().unwrap(), port, ttl: 5 });
+            let tracks = vec![
+                DescribedTrack { group: group(5004), ..video() },
+                DescribedTrack { group: group(5006), ..sound(AudioCodec::Pcmu, 8000, 1) },
+            ];
+            describe("main", tracks, "192.0.2.1")
+        };
+        let text = in_group("239.255.12.1");
+        assert!(text.contains("s=main\r\nc=IN IP4 239.255.12.1/5\r\n"), "{text}");
+        assert!(text.contains("m=video 5004 RTP/AVP 96\r\n") && text.contains("m=audio 5006 RTP/AVP 0\r\n"), "{text}");
+        let text = in_group("ff15::12:1");
+        assert!(text.contains("s=main\r\nc=IN IP6 ff15::12:1\r\n"), "{text}");
     }
 
     #[test]

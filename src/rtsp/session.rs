@@ -58,6 +58,8 @@ pub enum Transport {
     Udp { peer: IpAddr, client_rtp: u16, client_rtcp: u16 },
     /// Inside the RTSP connection (RFC 2326 §10.12).
     Interleaved { connection: ConnectionId, rtp: u8, rtcp: u8 },
+    /// To all members of the stream's group at once.
+    Multicast,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

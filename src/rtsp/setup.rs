@@ -110,6 +110,7 @@ impl Connection {
                         let (rtp, rtcp) = channels.filter(free).or_else(any_free)?;
                         TransportOffer::Interleaved { rtp, rtcp }
                     }
+                    Lower::Multicast { .. } if offered.multicast => TransportOffer::Multicast,
                     _ => return None,
                 };
                 Some((alternative, offer))
@@ -133,6 +134,7 @@ impl Connection {
             TransportOffer::Interleaved { rtp, rtcp } => {
                 Transport::Interleaved { connection: self.settings.id, rtp, rtcp }
             }
+            TransportOffer::Multicast => Transport::Multicast,
         };
         if setup.fresh {
             self.own.retain(|id| sessions.get(*id).is_some());
@@ -161,7 +163,7 @@ impl Connection {
         }
         let ports = accepted.server_ports.filter(|_| matches!(offer, TransportOffer::Udp { .. }));
         Ok(Response::ok()
-            .with("Transport", transport::answer(asked, offer, ports, accepted.ssrc))
+            .with("Transport", transport::answer(asked, offer, ports, accepted.group, accepted.ssrc))
             .with("Session", session_header(session))
             .with("Cache-Control", "no-cache"))
     }

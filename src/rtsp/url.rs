@@ -16,6 +16,13 @@ pub struct StreamTarget {
 }
 
 impl StreamTarget {
+    /// `?multicast`: whether the description is to name the group.
+    pub fn wants_group(&self) -> bool {
+        let keys = self.query.as_deref().unwrap_or_default().split('&');
+        keys.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .any(|(key, value)| key.eq_ignore_ascii_case("multicast") && value != "0")
+    }
+
     /// Whether `?NAME=0` leaves a kind of track out.
     pub(super) fn leaves_out(&self, name: &str) -> bool {
         self.query_values(name).any(|value| value == "0")

@@ -1,6 +1,6 @@
 //! The Transport header (RFC 2326 §12.39).
 
-use std::fmt::Write;
+use std::{fmt::Write, net::IpAddr};
 
 /// Which transports a connection offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct Transports {
     pub udp: bool,
     /// RTP/AVP/TCP: interleaved.
     pub tcp: bool,
+    /// RTP/AVP over UDP to the group of a stream that has one. Not inside TLS either.
+    pub multicast: bool,
 }
 
 /// One alternative of a SETUP that can be served, its channels or ports settled.
@@ -16,6 +18,17 @@ pub struct Transports {
 pub enum TransportOffer {
     Udp { client_rtp: u16, client_rtcp: u16 },
     Interleaved { rtp: u8, rtcp: u8 },
+    Multicast,
+}
+
+/// Where the packets of a track go by multicast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub address: IpAddr,
+    /// Of RTP; RTCP has the next.
+    pub port: u16,
+    /// How many routers may pass them on.
+    pub ttl: u8,
 }
 
 /// One alternative as the client wrote it, `destination=` and all else that is not obeyed left out.
@@ -36,9 +49,11 @@ pub(crate) enum Lower {
     },
     /// None: any free pair of channels.
     Tcp { channels: Option<(u8, u8)> },
+    /// The group and its ports are the server's to say.
+    Multicast { spelt_out: bool },
 }
 
-/// The alternatives that may be had somewhere in this server, in the client's order. Multicast, other profiles,
+/// The alternatives that may be had somewhere in this server, in the client's order. Other profiles,
 /// recording and what cannot be read are passed over. Never panics.
 pub(crate) fn parse(value: &str) -> Vec<Alternative> {
     split(value, ',').filter_map(alternative).collect()
@@ -52,11 +67,11 @@ fn alternative(text: &str) -> Option<Alternative> {
         "RTP/AVP/TCP" => (true, true),
         _ => return None,
     };
-    let (mut client_port, mut interleaved, mut mode) = (None, None, false);
+    let (mut client_port, mut interleaved, mut multicast, mut mode) = (None, None, false, false);
     for part in parts {
         let (name, value) = part.split_once('=').map_or((part, ""), |(name, value)| (name.trim(), value.trim()));
         match name.to_ascii_lowercase().as_str() {
-            "multicast" => return None,
+            "multicast" => multicast = true,
             "client_port" => client_port = pair::<u16>(value),
             "interleaved" => interleaved = pair::<u8>(value),
             "mode" => {
@@ -69,7 +84,12 @@ fn alternative(text: &str) -> Option<Alternative> {
             _ => {}
         }
     }
-    let lower = if tcp {
+    let lower = if multicast {
+        if tcp {
+            return None;
+        }
+        Lower::Multicast { spelt_out }
+    } else if tcp {
         Lower::Tcp { channels: interleaved.filter(|(rtp, rtcp)| rtp != rtcp) }
     } else {
         let (rtp, rtcp) = client_port.filter(|(rtp, rtcp)| *rtp != 0 && *rtcp != 0 && rtp != rtcp)?;
@@ -100,14 +120,27 @@ fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
 }
 
 /// The Transport header of the response.
-pub(crate) fn answer(asked: Alternative, offer: TransportOffer, ports: Option<(u16, u16)>, ssrc: u32) -> String {
-    let mut text = match (offer, asked.lower) {
-        (TransportOffer::Udp { client_rtp, client_rtcp }, lower) => {
-            let udp = if matches!(lower, Lower::Udp { spelt_out: true, .. }) { "/UDP" } else { "" };
+pub(crate) fn answer(
+    asked: Alternative,
+    offer: TransportOffer,
+    ports: Option<(u16, u16)>,
+    group: Option<Group>,
+    ssrc: u32,
+) -> String {
+    let udp = match asked.lower {
+        Lower::Udp { spelt_out: true, .. } | Lower::Multicast { spelt_out: true } => "/UDP",
+        _ => "",
+    };
+    let mut text = match offer {
+        TransportOffer::Udp { client_rtp, client_rtcp } => {
             format!("RTP/AVP{udp};unicast;client_port={client_rtp}-{client_rtcp}")
         }
-        (TransportOffer::Interleaved { rtp, rtcp }, _) => format!("RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp}"),
+        TransportOffer::Interleaved { rtp, rtcp } => format!("RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp}"),
+        TransportOffer::Multicast => format!("RTP/AVP{udp};multicast"),
     };
+    if let Some(Group { address, port, ttl }) = group {
+        let _ = write!(text, ";destination={address};port={port}-{};ttl={ttl}", port + 1);
+    }
     if let Some((rtp, rtcp)) = ports {
         let _ = write!(text, ";server_port={rtp}-{rtcp}");
     }
@@ -145,8 +178,9 @@ mod tests {
             ("RTP/AVP/TCP;interleaved=256-257", vec![Lower::Tcp { channels: None }]),
             (
                 "RTP/SAVP;unicast;client_port=1-2, RTP/AVP;multicast,RTP/AVP/TCP;unicast,RTP/AVP;client_port=8-9",
-                vec![Lower::Tcp { channels: None }, udp(8, 9)],
+                vec![Lower::Multicast { spelt_out: false }, Lower::Tcp { channels: None }, udp(8, 9)],
             ),
+            ("RTP/AVP/UDP;multicast;port=1-2;destination=239.9.9.9", vec![Lower::Multicast { spelt_out: true }]),
             ("RTP/AVP;unicast;destination=10.0.0.1;client_port=8-9", vec![udp(8, 9)]),
             ("RTP/AVP;unicast;client_port=8-9;mode=\"PLAY,RECORD\"", vec![udp(8, 9)]),
         ] {
@@ -164,6 +198,7 @@ mod tests {
             "RTP/AVP;client_port=5000-5000",
             "RTP/AVP;client_port=8-9;mode=record",
             "RTP/AVP/DCCP;client_port=8-9",
+            "RTP/AVP/TCP;multicast",
             "x-real-rdt/tcp;interleaved=0-1",
         ] {
             assert_eq!(parse(none), [], "{none}");
@@ -185,11 +220,19 @@ mod tests {
         let one = |value| parse(value)[0];
         let offer = TransportOffer::Udp { client_rtp: 8, client_rtcp: 9 };
         assert_eq!(
-            answer(one("rtp/avp/udp;client_port=8-9;mode=play"), offer, Some((8000, 8001)), 0xab),
+            answer(one("rtp/avp/udp;client_port=8-9;mode=play"), offer, Some((8000, 8001)), None, 0xab),
             "RTP/AVP/UDP;unicast;client_port=8-9;server_port=8000-8001;ssrc=000000AB;mode=\"PLAY\""
         );
         let offer = TransportOffer::Interleaved { rtp: 0, rtcp: 1 };
-        assert_eq!(answer(one("RTP/AVP/TCP"), offer, None, 1), "RTP/AVP/TCP;unicast;interleaved=0-1;ssrc=00000001");
+        assert_eq!(
+            answer(one("RTP/AVP/TCP"), offer, None, None, 1),
+            "RTP/AVP/TCP;unicast;interleaved=0-1;ssrc=00000001"
+        );
+        let group = Group { address: "239.255.12.1".parse().unwrap(), port: 5004, ttl: 3 };
+        assert_eq!(
+            answer(one("RTP/AVP/UDP;multicast"), TransportOffer::Multicast, None, Some(group), 1),
+            "RTP/AVP/UDP;multicast;destination=239.255.12.1;port=5004-5005;ttl=3;ssrc=00000001"
+        );
     }
 
     proptest! {
@@ -202,7 +245,7 @@ mod tests {
         fn what_is_answered_reads_back(rtp in 1u16..65535, spelt_out: bool, mode: bool) {
             let asked = Alternative { lower: Lower::Udp { rtp, rtcp: rtp + 1, spelt_out }, mode };
             let offer = TransportOffer::Udp { client_rtp: rtp, client_rtcp: rtp + 1 };
-            prop_assert_eq!(parse(&answer(asked, offer, Some((8000, 8001)), 7)), vec![asked]);
+            prop_assert_eq!(parse(&answer(asked, offer, Some((8000, 8001)), None, 7)), vec![asked]);
         }
     }
 }

@@ -55,7 +55,7 @@ impl Server {
             now: MonoTime::from_timespec(1000, 0),
             anonymous: false,
             clock: None,
-            transports: Transports { udp: true, tcp: true },
+            transports: Transports { udp: true, tcp: true, multicast: false },
             secure: false,
             hold: false,
             next_connection: 1,
@@ -189,6 +189,7 @@ impl Server {
             Ask::Setup { track, .. } => Answer::SetUp(Accepted {
                 chosen: 0,
                 server_ports: Some((8000, 8001)),
+                group: None,
                 ssrc: 0xe000_0000 + u32::from(*track),
             }),
             Ask::Play { .. } => Answer::Playing {
@@ -220,7 +221,7 @@ fn description(name: &str) -> Description {
         "radio" => vec![sound],
         _ => vec![video, sound],
     };
-    let tracks = (0..).zip(formats).map(|(id, format)| DescribedTrack { id, format }).collect();
+    let tracks = (0..).zip(formats).map(|(id, format)| DescribedTrack { id, format, group: None }).collect();
     Description { name: name.into(), session_id: 5, version: 1, tracks }
 }
 

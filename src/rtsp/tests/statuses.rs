@@ -257,7 +257,7 @@ fn the_first_transport_on_offer_is_taken() {
         (false, false, None),
     ] {
         let mut server = Server::new();
-        server.transports = Transports { udp, tcp };
+        server.transports = Transports { udp, tcp, multicast: false };
         let mut client = server.connect();
         let answer = server.request(&mut client, "SETUP", "rtsp://h/mute", list);
         assert_eq!(status(&answer), if expected.is_some() { 200 } else { 461 });
