@@ -136,6 +136,35 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
+    fn what_is_written_as_a_request_reads_back(
+        (method, url) in ("(OPTIONS|DESCRIBE|PLAY|REDIRECT)", "[!-~]{1,60}"),
+        headers in proptest::collection::vec(("[A-Za-z0-9_-]{1,12}", "([!-~ß]([ -~\t]{0,20}[!-~])?)?"), 0..8),
+        body in proptest::collection::vec(any::<u8>(), 0..40),
+        cut in any::<usize>(),
+    ) {
+        // What frames the message is ours.
+        let framing = |name: &str| ["CSeq", "Content-Length"].iter().any(|known| known.eq_ignore_ascii_case(name));
+        let headers: Vec<_> = headers.into_iter().filter(|(name, _)| !framing(name)).collect();
+        let mut bytes = format!("{method} {url} RTSP/1.0\r\nCSeq: 7\r\nContent-Length: {}\r\n", body.len()).into_bytes();
+        headers.iter().for_each(|(name, value)| bytes.extend(format!("{name}: {value}\r\n").into_bytes()));
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&body);
+        let mut parser = Parser::default();
+        let (first, second) = bytes.split_at(cut % bytes.len());
+        parser.push(first);
+        prop_assert_eq!(parser.next(|_| false), None);
+        parser.push(second);
+        let Some(Parsed::Request(request)) = parser.next(|_| false) else { panic!("no request") };
+        prop_assert!(!request.malformed);
+        prop_assert_eq!(request.method.map(Method::as_str), Some(method.as_str()));
+        prop_assert_eq!((request.url.as_str(), request.cseq, request.body.as_ref()), (url.as_str(), Some(7), body.as_slice()));
+        for (name, value) in &headers {
+            prop_assert!(request.headers(name).any(|read| read == value), "{}: {:?}", name, value);
+        }
+        prop_assert_eq!(parser.pending(), 0);
+    }
+
+    #[test]
     fn streams_cut_anywhere_give_the_same(bytes in pieces(), cuts in proptest::collection::vec(any::<usize>(), 0..20)) {
         prop_assert_eq!(run(&bytes, &cuts), run(&bytes, &[]));
     }
