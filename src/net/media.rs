@@ -92,10 +92,13 @@ impl State {
         }
     }
 
-    /// Once a crowd of connections has gone, its memory goes too: the heap keeps it in pieces between those of others.
+    /// Once a crowd of connections has gone, its memory goes too: tables keep the places of their fullest hour, and the heap
+    /// what lay between the pieces of others.
     fn forget_crowd(&mut self) {
         let count = self.census.count();
         if count + CROWD <= self.crowd {
+            self.peers.shrink_to_fit();
+            self.viewers.shrink_to_fit();
             give_back_pages();
             self.crowd = count;
         }
