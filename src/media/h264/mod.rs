@@ -46,7 +46,7 @@ pub mod nal_type {
 /// The rate is not promised to be fixed: a camera slows down in the dark, and its pictures may get lost.
 ///
 /// # Errors
-/// Why `sps` cannot be read.
+/// Why `sps` cannot be read, or that it has more reference frames than its level allows and so cannot say it.
 pub fn low_delay_sps(sps: &[u8], fps: FrameRate) -> Result<Vec<u8>, String> {
     let header = *sps.first().ok_or("an empty parameter set")?;
     let header = NalHeader::new(header).map_err(|e| format!("no NAL unit: {e:?}"))?;
@@ -54,10 +54,6 @@ pub fn low_delay_sps(sps: &[u8], fps: FrameRate) -> Result<Vec<u8>, String> {
     let rbsp = decode_nal(sps).map_err(|e| unreadable(&e))?;
     let mut set = SeqParameterSet::from_bits(BitReader::new(rbsp.as_ref())).map_err(|e| unreadable(&e))?;
 
-    // A.3.1: no level allows more; written into the restrictions it would make the set unreadable.
-    if set.max_num_ref_frames > 16 {
-        return Err(format!("unreadable parameter set: {} reference frames", set.max_num_ref_frames));
-    }
     let vui: &mut VuiParameters = set.vui_parameters.get_or_insert_default();
     vui.timing_info = Some(TimingInfo {
         num_units_in_tick: fps.den,
@@ -76,7 +72,11 @@ pub fn low_delay_sps(sps: &[u8], fps: FrameRate) -> Result<Vec<u8>, String> {
     });
     restrictions.max_num_reorder_frames = 0;
     restrictions.max_dec_frame_buffering = set.max_num_ref_frames.max(1);
-    Ok(set.to_vec_with_header(header))
+    let written = set.to_vec_with_header(header);
+    // More reference frames than the level allows (A.3.1) make a set unreadable once they stand in the restrictions too.
+    let rbsp = decode_nal(&written).map_err(|e| unreadable(&e))?;
+    SeqParameterSet::from_bits(BitReader::new(rbsp.as_ref())).map_err(|e| unreadable(&e))?;
+    Ok(written)
 }
 
 #[cfg(test)]

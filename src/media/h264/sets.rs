@@ -51,18 +51,23 @@ impl SequenceSet {
         let id = u32::from(parsed.seq_parameter_set_id.id());
         let (raw, size) = (Box::from(raw), Size::new(width, height));
         let mut set = Self { raw, parsed, size, interlaced, low_level, reordered, fps, passed: Arc::default() };
-        set.rewrite()?;
+        set.rewrite();
         Ok((id, set))
     }
 
-    /// As it came, but for a level that would keep a decoder from trying; and, where nothing is reordered, saying so.
-    fn rewrite(&mut self) -> Result<(), String> {
-        let mut set = if self.reordered { self.raw.to_vec() } else { low_delay_sps(&self.raw, self.fps)? };
+    /// As it came, but for a level that would keep a decoder from trying; and, where nothing is reordered and the set can
+    /// tell it, saying so.
+    fn rewrite(&mut self) {
+        let mut set = self.raw.to_vec();
         if let (Some((_, needed)), Some(level)) = (self.low_level, set.get_mut(3)) {
             *level = needed;
         }
+        if !self.reordered
+            && let Ok(telling) = low_delay_sps(&set, self.fps)
+        {
+            set = telling;
+        }
         self.passed = set.into();
-        Ok(())
     }
 }
 
@@ -118,8 +123,28 @@ impl Sets {
             && !set.reordered
         {
             set.reordered = true;
-            // Nothing is parsed, so nothing fails.
-            let _ = set.rewrite();
+            set.rewrite();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use h264_reader::nal::{NalHeader, WritableNal};
+
+    /// 1280x720, baseline, level 3.1, no VUI at all.
+    const BARE: [u8; 9] = [0x67, 0x42, 0xc0, 0x1f, 0xda, 0x01, 0x40, 0x16, 0xe4];
+
+    #[test]
+    fn a_set_with_more_reference_frames_than_its_level_allows_passes_as_it_came() {
+        let rbsp = decode_nal(&BARE).unwrap();
+        let mut set = SeqParameterSet::from_bits(BitReader::new(rbsp.as_ref())).unwrap();
+        for (frames, same) in [(4, false), (12, true)] {
+            set.max_num_ref_frames = frames;
+            let raw = set.to_vec_with_header(NalHeader::new(0x67).unwrap());
+            let (_, read) = SequenceSet::read(&raw, FrameRate::new(30, 1)).unwrap();
+            assert_eq!(*raw == *read.passed, same, "{frames}");
         }
     }
 }
