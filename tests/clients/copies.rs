@@ -67,10 +67,7 @@ fn gstreamer(format: &str, decode: &str) {
             "rtspsrc location={} protocols={transport} ! {decode} ! queue ! matroskamux streamable=true ! fdsink",
             server.url("main")
         );
-        let mut command = Command::new("gst-launch-1.0");
-        command.args(["-q", "-e"]).args(pipeline.split_whitespace());
-        command.env("GST_DEBUG", "2,libav:4").env("GST_DEBUG_NO_COLOR", "1");
-        check(&PLAYER.pipe(&mut command, |line| line.contains(" ERROR ") || tells_damage(line)));
+        check(&PLAYER.gstreamer(&pipeline));
     }
     server.stop();
 }

@@ -3,8 +3,8 @@
 
 use std::{process::Command, thread, time::Duration};
 
-use super::players::{folder_for_all, sid_client, sid_clients_missing};
-use crate::support::{Expected, Player, Server, Times, missing, player::tells_damage};
+use super::players::{folder_for_all, sid_client, sid_clients_missing, vlc_recording};
+use crate::support::{Expected, Player, Server, Times, missing};
 
 const SCENE: &str = "
     [camera.cam]
@@ -59,10 +59,7 @@ fn gstreamer(url: &str) {
         "rtspsrc location={url} protocols=tcp ! rtph264depay ! h264parse ! avdec_h264 ! video/x-raw,format=I420 ! \
          matroskamux streamable=true ! fdsink"
     );
-    let mut command = Command::new("gst-launch-1.0");
-    command.args(["-q", "-e"]).args(pipeline.split_whitespace());
-    command.env("GST_DEBUG", "2,libav:4").env("GST_DEBUG_NO_COLOR", "1");
-    PLAYER.pipe(&mut command, |line| line.contains(" ERROR ") || tells_damage(line)).check(EXPECTED);
+    PLAYER.gstreamer(&pipeline).check(EXPECTED);
 }
 
 #[test]
@@ -101,14 +98,7 @@ fn vlc_follows_a_full_stream_to_its_relay() {
 
 /// That it gets the pictures and goes on; at so few a second it is late with some and its own recording damages them.
 fn vlc(url: &str) {
-    let folder = folder_for_all();
-    let file = folder.path().join("vlc.mkv");
-    let output = format!("#std{{access=file,mux=avformat{{mux=matroska}},dst={}}}", file.display());
-    let mut command = sid_client();
-    command.args(["vlc", "-q", "-I", "dummy", "--no-dbus", "--run-time=5", "--rtsp-tcp", url]);
-    let said = command.args(["--sout", &output, "vlc://quit"]).output().unwrap();
-    eprintln!("VLC: {}", String::from_utf8_lossy(&said.stderr));
-    let pictures = PLAYER.ffmpeg(&[], file.to_str().unwrap()).pictures;
+    let pictures = vlc_recording(&PLAYER, 5, &["--rtsp-tcp"], url).pictures;
     let readable = pictures.iter().filter(|picture| picture.strip.is_some()).count();
     assert!(pictures.len() == 16 && readable >= 8, "{readable} of {} pictures", pictures.len());
 }

@@ -4,12 +4,16 @@ use std::{
     collections::VecDeque,
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
+    thread,
     time::Duration,
 };
 
 use md5::{Digest, Md5};
 use sha2::Sha256;
 use socket2::{Domain, Socket, Type};
+
+use super::packets::Rtcp;
+use crate::support::Server;
 
 /// For what must come: a loaded machine is slow.
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -243,6 +247,17 @@ impl<S: Read + Write> Client<S> {
                 Incoming::Response(response) => panic!("a response that nobody asked for: {response:?}"),
             }
         }
+    }
+
+    /// Plays until the server, told to stop, closes: BYE came on the first track.
+    pub fn hears_the_end_of(&mut self, server: Server) {
+        self.set_up_tcp(1);
+        self.ok("PLAY", "");
+        self.frame();
+        let ending = thread::spawn(move || server.stop());
+        let frames = self.frames_to_the_end();
+        assert!(frames.iter().any(|frame| frame.channel == 1 && Rtcp::parse(&frame.payload).bye.is_some()));
+        ending.join().unwrap();
     }
 
     /// All frames until the server closes.

@@ -17,7 +17,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::{
     client::{Client, PATIENCE, address, patient},
-    packets::{Received, Rtcp, assert_unbroken},
+    packets::{Received, assert_unbroken},
     secure::{self, LISTEN_TLS},
     world::{CAMERA, MAIN, Pair, await_stream, command, edit, open, status},
 };
@@ -58,13 +58,7 @@ fn pictures_and_sound_come_over_tls_1_3_and_1_2() {
 fn the_end_of_the_server_is_said_inside_tls() {
     let server = open(LISTEN_TLS);
     let mut client = secure::client(&server, "main");
-    client.set_up_tcp(1);
-    client.ok("PLAY", "");
-    client.frame();
-    let ending = thread::spawn(move || server.stop());
-    let frames = client.frames_to_the_end();
-    assert!(frames.iter().any(|frame| frame.channel == 1 && Rtcp::parse(&frame.payload).bye.is_some()));
-    ending.join().unwrap();
+    client.hears_the_end_of(server);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use tungstenite::{Message, WebSocket, client::IntoClientRequest, protocol::frame
 
 use super::{
     client::{Client, address, patient},
-    packets::{Received, Rtcp, assert_unbroken},
+    packets::{Received, assert_unbroken},
     secure::{self, LISTEN_TLS},
     world::{CAMERA, MAIN, await_stream, open, status},
 };
@@ -344,12 +344,6 @@ fn pictures_and_sound_come_through_a_websocket() {
 fn the_end_of_the_server_is_said_in_the_websocket() {
     let server = open("");
     let mut client = Socketed::open(&server, plain(&server));
-    client.set_up_tcp(1);
-    client.ok("PLAY", "");
-    client.frame();
-    let ending = thread::spawn(move || server.stop());
-    let frames = client.frames_to_the_end();
-    assert!(frames.iter().any(|frame| frame.channel == 1 && Rtcp::parse(&frame.payload).bye.is_some()));
+    client.hears_the_end_of(server);
     assert_eq!(client.socket.closed, Some(CloseCode::Normal));
-    ending.join().unwrap();
 }

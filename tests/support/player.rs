@@ -86,6 +86,15 @@ impl Player {
         recording
     }
 
+    /// Lets GStreamer play `pipeline`, which is to end in a container written to stdout.
+    pub fn gstreamer(&self, pipeline: &str) -> Recording {
+        let mut command = Command::new("gst-launch-1.0");
+        command.args(["-q", "-e"]).args(pipeline.split_whitespace());
+        // libav's words about hidden damage are at the level "info".
+        command.env("GST_DEBUG", "2,libav:4").env("GST_DEBUG_NO_COLOR", "1");
+        self.pipe(&mut command, |line| line.contains(" ERROR ") || tells_damage(line))
+    }
+
     /// Runs a player that writes a container to its stdout, unpacks that, and ends the player when it is enough.
     /// Lines of its log that match `complaint` count as damage.
     pub fn pipe(&self, player: &mut Command, complaint: impl Fn(&str) -> bool) -> Recording {

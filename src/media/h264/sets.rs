@@ -130,11 +130,8 @@ impl Sets {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::tests::BARE, *};
     use h264_reader::nal::{NalHeader, WritableNal};
-
-    /// 1280x720, baseline, level 3.1, no VUI at all.
-    const BARE: [u8; 9] = [0x67, 0x42, 0xc0, 0x1f, 0xda, 0x01, 0x40, 0x16, 0xe4];
 
     #[test]
     fn a_set_with_more_reference_frames_than_its_level_allows_passes_as_it_came() {
