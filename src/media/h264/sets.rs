@@ -130,7 +130,8 @@ impl Sets {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tests::BARE, *};
+    use super::*;
+    use crate::media::h264::tests::BARE;
     use h264_reader::nal::{NalHeader, WritableNal};
 
     #[test]
