@@ -87,13 +87,13 @@ fn annex_b(nals: &[Vec<u8>]) -> Vec<u8> {
     nals.iter().flat_map(|nal| [&[0, 0, 0, 1][..], nal].concat()).collect()
 }
 
-fn frame(format: PixelFormat, bytes: Vec<u8>, sequence: u64) -> RawFrame {
+fn frame(format: PixelFormat, bytes: Vec<u8>, begun: MonoTime, sequence: u64) -> RawFrame {
     RawFrame {
         format,
         size: SIZE,
         shown: SIZE,
         planes: RawFrame::layout(format, SIZE, 0, bytes.len()).unwrap(),
-        stamp: MonoTime::from_nanos(1_000_000_000) + FPS.interval() * sequence as u32,
+        stamp: begun + FPS.interval() * sequence as u32,
         sequence,
         buffer: Box::new(bytes),
     }
@@ -104,20 +104,23 @@ struct World {
     passing: Passing,
     hub: Arc<Hub>,
     inbox: Arc<Inbox>,
+    /// When the camera gave its picture 0: now, as slates are stamped, however long the machine is up.
+    begun: MonoTime,
 }
 
 impl World {
     fn new(format: PixelFormat) -> Self {
-        let hub = Hub::new("main", true, false, MonoTime::now());
+        let begun = MonoTime::now();
+        let hub = Hub::new("main", true, false, begun);
         let inbox = Arc::new(Inbox::default());
         hub.connect(inbox.clone());
         let source = CameraSource::start(wish(format)).unwrap();
         let mailbox = source.subscribe(Mailbox::ordered(), hub.demand().clone(), None);
-        Self { passing: Passing::new(hub.clone(), source, mailbox, settings()), hub, inbox }
+        Self { passing: Passing::new(hub.clone(), source, mailbox, settings()), hub, inbox, begun }
     }
 
     fn pass(&mut self, format: PixelFormat, bytes: Vec<u8>, sequence: u64) -> Vec<Delivery> {
-        self.passing.pass(&frame(format, bytes, sequence), FPS);
+        self.passing.pass(&frame(format, bytes, self.begun, sequence), FPS);
         self.published()
     }
 
