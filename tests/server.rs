@@ -28,6 +28,7 @@ mod server {
     mod sessions;
     mod slow;
     mod status_codes;
+    mod systemd;
     mod tls;
     mod tunnels;
     mod udp;

@@ -6,7 +6,7 @@ build_packages=(g++ cmake pkg-config libasound2-dev libclang-dev)
 case $(uname -m) in x86_64 | i?86) build_packages+=(nasm) ;; esac
 
 # To lint.
-lint_packages=(shellcheck python3-venv)
+lint_packages=(shellcheck python3-venv systemd)
 
 # To test in network namespaces, with rules of nftables.
 unit_packages=(iproute2 nftables)

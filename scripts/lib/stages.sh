@@ -81,6 +81,19 @@ stage_lint() {
     git ls-files scripts tests .ci | while read -r file; do
         if head -n 1 "$file" | grep -Eq '^#!.*\b(ba|da)?sh\b' || [[ $file == *.sh ]]; then echo "$file"; fi
     done | xargs shellcheck --severity warning -x -P SCRIPTDIR:scripts/lib
+    check_unit
+}
+
+# The unit file is understood, and lets Eyrie do little beside its work.
+check_unit() {
+    local folder
+    folder=$(mktemp -d)
+    # Where Eyrie is not installed, its program is not missed.
+    sed 's|^\(Exec[A-Za-z]*=\)/usr/bin/eyrie.*|\1/bin/true|' systemd/eyrie.service >"$folder/eyrie.service"
+    # It is content with keys that it does not know, but says so.
+    if systemd-analyze verify --man=no "$folder/eyrie.service" 2>&1 | grep eyrie.service; then return 1; fi
+    rm -r "$folder"
+    systemd-analyze security --offline=true --threshold=20 systemd/eyrie.service | tail -n 1
 }
 
 stage_unit() {

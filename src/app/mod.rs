@@ -14,5 +14,6 @@ mod serving;
 mod status;
 mod sys;
 mod urls;
+mod watch;
 
 pub use run::{Options, run};

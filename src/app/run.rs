@@ -11,12 +11,16 @@ use super::{
     status,
     sys::bound_heap,
     urls,
+    watch::Watch,
 };
 use crate::{
     config::{self, Config, Environment, Paths, Transport},
     device,
     guard::AuditEvent,
-    health::control::{self, Command, Handler, Response},
+    health::{
+        control::{self, Command, Handler, Response},
+        systemd,
+    },
     net::{Access, Identity, PortPair, Settings, Worker},
     time::{MonoTime, WallClock},
 };
@@ -143,6 +147,8 @@ impl Server {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;
         let mut clock = tokio::time::interval(CLOCK_CHECK);
+        let mut watch = Watch::new();
+        systemd::ready();
         let ready = self.first_pictures();
         tokio::pin!(ready);
         let mut announced = false;
@@ -163,11 +169,13 @@ impl Server {
                     self.wall.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).update(mono, wall);
                     self.serving.cameras.values().for_each(|camera| camera.watch_over(mono));
                 }
+                Some(watch) = looked(&mut watch) => watch.look(&self.serving).await,
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
             }
         }
         tracing::info!("closing");
+        systemd::stopping();
         self.serving.worker.shut_down().await;
         let _ = std::fs::remove_file(&self.paths.control_socket);
         self.audit.end();
@@ -227,6 +235,13 @@ impl Server {
 
     /// Reads the config anew and applies it whole, or not at all.
     fn reload(&mut self) -> Result<(), String> {
+        systemd::reloading();
+        let outcome = self.apply_anew();
+        systemd::ready();
+        outcome
+    }
+
+    fn apply_anew(&mut self) -> Result<(), String> {
         let config = config::load_or_default(self.options.config.as_deref()).map_err(|errors| errors.to_string())?;
         let paths = Paths::new(&config.server, &Environment::of_process());
         let restart = [
@@ -263,6 +278,13 @@ impl Server {
         tracing::info!("the config is applied");
         Ok(())
     }
+}
+
+/// Waits until it is time to look after the server; without a watchdog there is none to wait for.
+async fn looked(watch: &mut Option<Watch>) -> Option<&mut Watch> {
+    let watch = watch.as_mut()?;
+    watch.tick().await;
+    Some(watch)
 }
 
 fn udp(config: &Config) -> bool {

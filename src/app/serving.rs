@@ -125,6 +125,16 @@ impl Serving {
         self.plan = staged.plan;
     }
 
+    /// Every thread that makes pictures or sound, by a name for people, and its pulse; None while it rests.
+    pub fn pulses(&self) -> impl Iterator<Item = (String, Option<u64>)> {
+        let pictures = self.streams.iter().filter_map(|running| {
+            let encoder = running.encoder.as_ref()?;
+            Some((format!("the picture of stream {}", running.plan.name), encoder.pulse()))
+        });
+        let sound = self.microphones.iter().map(|(name, one)| (format!("the sound of microphone {name}"), one.pulse()));
+        pictures.chain(sound)
+    }
+
     fn table(&self) -> Table {
         let entries = self.streams.iter().map(|running| TableEntry {
             hub: running.hub.clone(),

@@ -8,6 +8,7 @@ pub mod hotplug;
 pub mod list;
 mod pace;
 pub mod pattern;
+mod realtime;
 pub mod slate;
 mod stamps;
 pub mod tone;
@@ -113,7 +114,7 @@ impl fmt::Display for DeviceError {
 
 impl std::error::Error for DeviceError {}
 
-/// Opens the camera that `wish` names.
+/// Opens the camera that `wish` names, for this thread, which comes before others from then on if it is a real device.
 ///
 /// # Errors
 /// Any [`DeviceError`] but `Stalled`.
@@ -121,7 +122,10 @@ pub fn open_camera(wish: &CameraWish) -> Result<Box<dyn Camera>, DeviceError> {
     match wish.device.as_str() {
         TEST => Ok(Box::new(pattern::TestPattern::open(wish)?)),
         program if program.starts_with(child::PREFIX) => Ok(Box::new(child::open(wish)?)),
-        _ => Ok(Box::new(v4l2::open(wish)?)),
+        _ => {
+            realtime::ask();
+            Ok(Box::new(v4l2::open(wish)?))
+        }
     }
 }
 
@@ -159,14 +163,17 @@ fn with_controls(device: &str) -> Result<(), DeviceError> {
     Ok(())
 }
 
-/// Opens the microphone that `wish` names.
+/// Opens the microphone that `wish` names, for this thread, as [`open_camera`] does.
 ///
 /// # Errors
 /// Any [`DeviceError`] but `Stalled`.
 pub fn open_microphone(wish: &MicrophoneWish) -> Result<Box<dyn Microphone>, DeviceError> {
     let microphone: Box<dyn Microphone> = match wish.device.as_str() {
         TEST => Box::new(tone::TestTone::open(wish)),
-        _ => Box::new(alsa::open(wish)?),
+        _ => {
+            realtime::ask();
+            Box::new(alsa::open(wish)?)
+        }
     };
     let has = microphone.mode().channels;
     match wish.map.iter().find(|channel| **channel > has) {

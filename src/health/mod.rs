@@ -2,3 +2,5 @@
 
 pub mod control;
 pub mod status;
+pub mod systemd;
+pub mod watchdog;

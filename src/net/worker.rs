@@ -131,9 +131,14 @@ impl Worker {
 
     /// Its viewers and counters.
     pub async fn status(&self) -> WorkerStatus {
+        self.answer().await.unwrap_or_default()
+    }
+
+    /// The same; None if the thread has ended, and no answer while it is stuck.
+    pub async fn answer(&self) -> Option<WorkerStatus> {
         let (answer, answered) = oneshot::channel();
         self.tell(Command::Status(answer));
-        answered.await.unwrap_or_default()
+        answered.await.ok()
     }
 
     /// BYE to all viewers, and the end.

@@ -1,5 +1,5 @@
 use super::{
-    CameraSource, Hub, Mailbox, SourceFrame, Taken,
+    CameraSource, Demand, Hub, Mailbox, Pulse, SourceFrame, Taken,
     copy::{self, Passing},
     overlay::Overlay,
     sync::lock,
@@ -56,6 +56,8 @@ pub struct VideoEncoder {
     overlay: Arc<AtomicBool>,
     /// The encoder that runs.
     kind: Arc<Mutex<Option<String>>>,
+    demand: Arc<Demand>,
+    pulse: Pulse,
 }
 
 impl VideoEncoder {
@@ -66,17 +68,18 @@ impl VideoEncoder {
     pub fn start(hub: Arc<Hub>, source: Arc<CameraSource>, settings: VideoSettings) -> io::Result<Self> {
         let bitrate = Arc::new(AtomicU32::new(settings.bitrate));
         let overlay = Arc::new(AtomicBool::new(settings.overlay));
-        let kind = Arc::default();
+        let (kind, pulse) = (Arc::default(), Pulse::default());
         let (name, demand) = (format!("enc-{}", hub.name()), hub.demand().clone());
         if settings.codec == VideoCodec::Copy {
-            let mailbox = source.subscribe(Mailbox::ordered(), demand, copy::thinned(source.wish(), &settings));
-            let passing = Passing::new(hub, source.clone(), mailbox.clone(), settings);
+            let mailbox = source.subscribe(Mailbox::ordered(), demand.clone(), copy::thinned(source.wish(), &settings));
+            let passing = Passing::new(hub, source.clone(), mailbox.clone(), settings, pulse.clone());
             thread::Builder::new().name(name).spawn(move || passing.run())?;
-            return Ok(Self { source, mailbox, bitrate, overlay, kind });
+            return Ok(Self { source, mailbox, bitrate, overlay, kind, demand, pulse });
         }
-        let mailbox = source.subscribe(Mailbox::new(), demand, settings.fps);
+        let mailbox = source.subscribe(Mailbox::new(), demand.clone(), settings.fps);
         let encoding = Encoding {
             kind: Arc::clone(&kind),
+            pulse: pulse.clone(),
             mailbox: mailbox.clone(),
             source: source.clone(),
             bitrate: bitrate.clone(),
@@ -93,7 +96,7 @@ impl VideoEncoder {
             complaint: String::new(),
         };
         thread::Builder::new().name(name).spawn(move || encoding.run())?;
-        Ok(Self { source, mailbox, bitrate, overlay, kind })
+        Ok(Self { source, mailbox, bitrate, overlay, kind, demand, pulse })
     }
 
     /// Changes the bitrate (bit/s) from the next picture on; a camera's own is set when it is opened.
@@ -109,6 +112,11 @@ impl VideoEncoder {
     /// What encodes: `openh264`, or `m2m` and the name of the board's encoder; None while nothing does.
     pub fn kind(&self) -> Option<String> {
         lock(&self.kind).clone()
+    }
+
+    /// Rises while the thread goes on, with the camera's pictures or the slate; None while nobody watches.
+    pub fn pulse(&self) -> Option<u64> {
+        self.demand.wanted(MonoTime::now()).then(|| self.pulse.count())
     }
 }
 
@@ -127,6 +135,7 @@ struct Encoding {
     bitrate: Arc<AtomicU32>,
     overlay: Arc<AtomicBool>,
     kind: Arc<Mutex<Option<String>>>,
+    pulse: Pulse,
     /// Fixed by the configuration or by the first picture; viewers never see it change.
     size: Option<Size>,
     packetizer: Option<Packetizer>,
@@ -174,6 +183,7 @@ impl MakePicture for Maker<'_> {
 impl Encoding {
     fn run(mut self) {
         loop {
+            self.pulse.beat();
             match self.mailbox.take(self.deadline()) {
                 Taken::Closed => return,
                 Taken::Item(SourceFrame { frame, fps }) => {

@@ -1,5 +1,5 @@
 use super::{
-    Hub, SourceState,
+    Hub, Pulse, SourceState,
     errand::{Errand, Outbox},
     sound::{Fader, Level, Loudness, SoundLine},
     sync::{Bell, lock},
@@ -56,6 +56,7 @@ struct Shared {
     opened: AtomicU64,
     /// Threads that are stuck in the driver.
     stuck: Arc<AtomicU64>,
+    pulse: Pulse,
 }
 
 /// What the device's thread tells.
@@ -129,6 +130,7 @@ impl MicrophoneSource {
             health: Mutex::default(),
             opened: AtomicU64::new(0),
             stuck: Arc::default(),
+            pulse: Pulse::default(),
         });
         let supervisor = shared.clone();
         thread::Builder::new().name(format!("mic-{name}")).spawn(move || supervisor.supervise())?;
@@ -177,6 +179,11 @@ impl MicrophoneSource {
         self.shared.stuck.load(Ordering::Relaxed)
     }
 
+    /// Rises while the thread `mic-NAME` goes on, with sound or silence; None while nobody listens.
+    pub fn pulse(&self) -> Option<u64> {
+        self.shared.wanted().then(|| self.shared.pulse.count())
+    }
+
     /// How often the device was opened again after the first time.
     pub fn reopened(&self) -> u64 {
         self.shared.opened.load(Ordering::Relaxed).saturating_sub(1)
@@ -196,6 +203,7 @@ impl Shared {
         let mut sound = Sound::new(self);
         let mut pause = FIRST_PAUSE;
         while !self.stop.load(Ordering::Acquire) {
+            self.pulse.beat();
             if !self.wanted() {
                 self.set_state(SourceState::Idle);
                 sound.line.end();
@@ -221,6 +229,7 @@ impl Shared {
                     break;
                 }
                 sound.fill(MonoTime::now());
+                self.pulse.beat();
             }
         }
         self.set_state(SourceState::Idle);
@@ -237,6 +246,7 @@ impl Shared {
         let overruns_before = lock(&self.health).overruns;
         let (mut live, mut heard) = (false, MonoTime::now());
         while self.wanted() && !self.stop.load(Ordering::Acquire) {
+            self.pulse.beat();
             match errand.next(SILENCE) {
                 Ok(Told::Block(block, overruns)) => {
                     heard = MonoTime::now();

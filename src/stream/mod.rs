@@ -19,6 +19,7 @@ mod meter;
 mod microphone;
 mod overlay;
 mod pace;
+mod pulse;
 mod sound;
 mod sync;
 
@@ -31,6 +32,7 @@ pub use mailbox::{Mailbox, Taken};
 pub use meter::{Meter, Rates};
 pub use microphone::{MicrophoneSource, SoundHealth, SoundOutput};
 pub use overlay::Overlay;
+pub use pulse::Pulse;
 pub use sound::{Level, Loudness, SoundLine};
 
 /// What a camera or microphone is doing.

@@ -8,7 +8,7 @@ mod slate;
 #[cfg(test)]
 mod tests;
 
-use super::{CameraSource, Hub, Mailbox, SourceFrame, Taken, Trouble, VideoSettings};
+use super::{CameraSource, Hub, Mailbox, Pulse, SourceFrame, Taken, Trouble, VideoSettings};
 use crate::{
     device::CameraWish,
     media::{AccessUnit, FrameRate, PixelFormat, RawFrame, Size, TrackFormat},
@@ -43,6 +43,7 @@ pub struct Passing {
     slates: u64,
     unit: AccessUnit,
     resting: bool,
+    pulse: Pulse,
 }
 
 /// Where pictures go.
@@ -75,6 +76,7 @@ impl Passing {
         source: Arc<CameraSource>,
         mailbox: Arc<Mailbox<SourceFrame>>,
         settings: VideoSettings,
+        pulse: Pulse,
     ) -> Self {
         let wish = source.wish();
         let way = match wish.format {
@@ -102,11 +104,13 @@ impl Passing {
             slates: 0,
             unit: AccessUnit::default(),
             resting: false,
+            pulse,
         }
     }
 
     pub fn run(mut self) {
         loop {
+            self.pulse.beat();
             match self.mailbox.take(self.deadline()) {
                 Taken::Closed => return,
                 Taken::Item(SourceFrame { frame, fps }) => self.pass(&frame, fps),

@@ -116,7 +116,7 @@ impl World {
         hub.connect(inbox.clone());
         let source = CameraSource::start(wish(format)).unwrap();
         let mailbox = source.subscribe(Mailbox::ordered(), hub.demand().clone(), None);
-        Self { passing: Passing::new(hub.clone(), source, mailbox, settings()), hub, inbox, begun }
+        Self { passing: Passing::new(hub.clone(), source, mailbox, settings(), Pulse::default()), hub, inbox, begun }
     }
 
     fn pass(&mut self, format: PixelFormat, bytes: Vec<u8>, sequence: u64) -> Vec<Delivery> {
