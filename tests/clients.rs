@@ -7,6 +7,7 @@ mod clients {
     mod access;
     mod copies;
     mod multicast;
+    mod nvr;
     mod players;
     mod promises;
     mod relay;

@@ -11,9 +11,9 @@ lint_packages=(shellcheck python3-venv systemd)
 # To test in network namespaces, with rules of nftables.
 unit_packages=(iproute2 nftables)
 
-# The players that the server is tested with; mmdebstrap unpacks those that stable has not.
+# The players and the recorder that the server is tested with; mmdebstrap unpacks those that stable has not.
 client_packages=(ffmpeg mpv gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
-    gstreamer1.0-plugins-bad gstreamer1.0-libav glib-networking mmdebstrap)
+    gstreamer1.0-plugins-bad gstreamer1.0-libav glib-networking mmdebstrap motion)
 
 # What benchmarks compare with.
 bench_packages=(libyuv0)

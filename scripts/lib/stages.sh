@@ -103,6 +103,8 @@ stage_unit() {
 }
 
 stage_clients() {
+    # Its package also starts a service that takes the machine's camera: the program alone is wanted.
+    installed motion || [ ! -d /run/systemd/system ] || as_root systemctl mask motion.service
     install "${client_packages[@]}"
     if scripts/lib/sid-clients has || scripts/lib/sid-clients make; then
         CI=true nextest clients
