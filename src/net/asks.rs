@@ -56,9 +56,10 @@ impl State {
             Ask::Play { session } => self.play(connection, id, session, starting, now),
             Ask::Pause { session } => {
                 self.waiting.retain(|waiting| waiting.session != session);
-                if let Some(viewer) = self.viewers.get_mut(&session) {
-                    viewer.pause();
-                }
+                let Some(viewer) = self.viewers.get_mut(&session) else {
+                    return Some(Answer::Refused(Refusal::SessionOver));
+                };
+                viewer.pause();
                 self.part(session, now);
                 self.cut_off(session);
                 self.mark_connection(connection);

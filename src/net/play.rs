@@ -59,9 +59,8 @@ impl State {
         starting: &mut Vec<(SessionId, Cursor)>,
         now: MonoTime,
     ) -> Option<Answer> {
-        let refused = Some(Answer::Refused(Refusal::Internal));
-        let Some(viewer) = self.viewers.get(&session) else { return refused };
-        let Some(stream) = self.streams.get(&viewer.hub) else { return refused };
+        let Some(viewer) = self.viewers.get(&session) else { return Some(Answer::Refused(Refusal::SessionOver)) };
+        let Some(stream) = self.streams.get(&viewer.hub) else { return Some(Answer::Refused(Refusal::Internal)) };
         if let Some(position) = self.sender_of(session).and_then(|sender| self.viewers.get(&sender)?.cursor.as_ref()) {
             // The group is under way, and so is what a new member sees first.
             let position = position.position();

@@ -60,7 +60,7 @@ impl State {
     }
 
     /// RTCP BYE (RFC 3550 §6.6): nothing more goes out on that track, and with the last one the viewer is gone. Its session
-    /// stays until TEARDOWN or its time-out, for TEARDOWN often follows.
+    /// stays until TEARDOWN or its time-out, for TEARDOWN often follows; PLAY and PAUSE are told that it is over.
     fn receiver_left(&mut self, session: SessionId, track: usize, ssrc: u32, now: MonoTime) {
         let Some(viewer) = self.viewers.get_mut(&session) else { return };
         let Some(left) = &mut viewer.tracks[track] else { return };

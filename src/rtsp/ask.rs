@@ -66,9 +66,9 @@ pub enum Ask {
         /// Those of the client's alternatives that are on offer here, in the client's order; never empty.
         transports: Vec<TransportOffer>,
     },
-    /// Answer: [`Answer::Playing`]. Comes for a playing session too.
+    /// Answer: [`Answer::Playing`]. Comes for a playing session too. Refusal `SessionOver`: the session is removed.
     Play { session: SessionId },
-    /// Answer: [`Answer::Done`].
+    /// Answer: [`Answer::Done`]. Refusal `SessionOver`: the session is removed.
     Pause { session: SessionId },
     /// Stop the viewer (RTCP BYE goes out before the response). Answer: [`Answer::Done`], whereupon the session is
     /// removed.
@@ -108,6 +108,8 @@ pub enum Refusal {
     NotFound,
     /// 453: the stream takes no further viewers, and nobody else does in its place.
     Full,
+    /// 454: the session's viewer has left, by RTCP BYE.
+    SessionOver,
     /// 461: none of the offers can be taken.
     UnsupportedTransport,
     /// 463: the client's keys cannot be taken (RFC 4567).

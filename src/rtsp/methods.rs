@@ -150,6 +150,10 @@ impl Connection {
                 sessions.remove(id);
                 Outcome::Respond(Response::ok())
             }
+            (Step::Play(id) | Step::Pause(id), Answer::Refused(refusal @ Refusal::SessionOver)) => {
+                sessions.remove(id);
+                Outcome::Respond(refused(refusal))
+            }
             (_, Answer::Refused(refusal)) => Outcome::Respond(refused(refusal)),
             (Step::Describe { .. } | Step::Setup(_), Answer::Elsewhere(location)) => {
                 Outcome::Respond(Response::new(302).with("Location", location.as_ref()))
@@ -343,6 +347,7 @@ pub(super) fn refused(refusal: Refusal) -> Response {
         Refusal::Forbidden => Response::new(403),
         Refusal::NotFound => Response::new(404),
         Refusal::Full => Response::new(453),
+        Refusal::SessionOver => Response::new(454),
         Refusal::UnsupportedTransport => Response::new(461),
         Refusal::KeyManagement => Response::new(463),
         Refusal::NotReady => Response::new(503).with("Retry-After", RETRY_AFTER),

@@ -122,6 +122,28 @@ fn bye_on_one_track_leaves_the_other() {
     server.stop();
 }
 
+/// Its session is over, and says so, once it is asked for more; the connection goes on.
+#[test]
+fn bye_on_all_tracks_leaves_nothing_to_play() {
+    let server = open("");
+    let url = server.url("main");
+    for method in ["PLAY", "PAUSE"] {
+        let mut client = Client::watch(&url, 2);
+        Received::until(&mut client, |received| received.rtp.iter().all(|track| !track.is_empty()));
+        client.send_raw(&[framed(1, &leaving()), framed(3, &leaving())].concat());
+        await_stream(&server, "main", |stream| stream["viewers"].as_array().unwrap().is_empty());
+        assert_eq!(client.request(method, &url, "").status, 454);
+        assert_eq!(client.request("TEARDOWN", &url, "").status, 454);
+        client.session = None;
+        client.early.clear();
+        client.set_up_tcp(2);
+        client.ok("PLAY", "");
+        Received::pictures(&mut client, 5);
+        client.ok("TEARDOWN", "");
+    }
+    server.stop();
+}
+
 #[test]
 fn one_that_asks_without_end_leaves_key_frames_to_others() {
     let server = rare_keys();
