@@ -16,7 +16,7 @@ use eyrie::{
     rtsp::{
         self, Accepted, Answer, Ask, Connection, ConnectionId, ConnectionSettings, DescribedTrack, Description, Input,
         Output, Parsed, Parser, PlayStart, Sessions, StreamInfo, TrackInfo, Transports,
-        tunnel::{Base64Run, Event, Opening, WebSocket},
+        tunnel::{Event, Opening, WebSocket},
     },
     time::MonoTime,
 };
@@ -138,7 +138,7 @@ pub fn rtcp(data: &[u8]) {
     }
 }
 
-/// The beginning of a connection, and behind it the base64 of a POST, cut where the first byte says: a tunnel is the same
+/// The beginning of a connection, and behind it the body of a POST, cut where the first byte says: a tunnel is the same
 /// one however it is cut.
 pub fn tunnel(data: &[u8]) {
     let Some((&cut, bytes)) = data.split_first() else { return };
@@ -146,17 +146,17 @@ pub fn tunnel(data: &[u8]) {
     let pieces = (1..=bytes.len().div_ceil(cut)).map(|count| Opening::of(&bytes[..bytes.len().min(count * cut)]));
     let opening = { pieces }.find(|opening| *opening != Opening::Unfinished).unwrap_or(Opening::Unfinished);
     assert_eq!(opening, if bytes.is_empty() { Opening::Unfinished } else { Opening::of(bytes) });
-    if let Opening::Post { head, cookie } = opening {
+    if let Opening::Post { head, cookie, body: Some(body) } = opening {
         assert!(!cookie.is_empty() && head <= bytes.len());
-        let body = &bytes[head..];
+        let rest = &bytes[head..];
         let decode = |pieces: &mut dyn Iterator<Item = &[u8]>| {
-            let (mut run, mut decoded) = (Base64Run::default(), Vec::new());
-            let sound = pieces.map(|piece| run.push(piece, &mut decoded)).all(|pushed| pushed.is_ok());
-            (sound, decoded)
+            let (mut body, mut decoded) = (body.clone(), Vec::new());
+            let sound = pieces.map(|piece| body.push(piece, &mut decoded)).all(|pushed| pushed.is_ok());
+            (sound, body.is_over(), decoded)
         };
-        let (sound, decoded) = decode(&mut iter::once(body));
-        assert!(decoded.len() <= body.len() / 4 * 3);
-        assert_eq!(decode(&mut body.chunks(cut)), (sound, decoded));
+        let whole = decode(&mut iter::once(rest));
+        assert!(whole.2.len() <= rest.len() / 4 * 3);
+        assert_eq!(decode(&mut rest.chunks(cut)), whole);
     }
 }
 

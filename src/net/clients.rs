@@ -15,7 +15,7 @@ use crate::{
     guard::AuditEvent,
     rtsp::{
         self, Connection, ConnectionId, ConnectionSettings, HTTP_NOT_FOUND, Input, Output,
-        tunnel::{Opening, TUNNEL_OPEN, TUNNEL_TAKEN},
+        tunnel::{OVER_CAP, Opening, TUNNEL_OPEN, TUNNEL_TAKEN, UNKNOWN_CODING},
     },
     time::MonoTime,
 };
@@ -75,13 +75,16 @@ pub async fn accept(state: Rc<RefCell<State>>, listener: TcpListener, secure: bo
     }
 }
 
-/// 503 to the first request, then the end (RFC 2326 §11.5).
+/// 503 to the first request, in its own protocol, then the end (RFC 2326 §11.5).
 async fn turn_away(socket: TcpStream, identity: Option<Identity>, _counted: Rc<()>) {
     let words = async {
         let mut pipe = Pipe::open(socket, identity.as_ref()).await?;
         let mut request = [0; 2048];
         let length = pipe.read(&mut request).await?;
         let text = String::from_utf8_lossy(&request[..length]);
+        if text.lines().next().is_some_and(|line| line.contains(" HTTP/1.")) {
+            return pipe.write_all(OVER_CAP).await;
+        }
         let cseq = text.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             if name.eq_ignore_ascii_case("cseq") { value.trim().parse::<u32>().ok() } else { None }
@@ -141,9 +144,12 @@ async fn live(state: &Rc<RefCell<State>>, mut pipe: Pipe, address: SocketAddr, l
             }
             (Some(Tunnel::Http), Some(key), Bytes::from_static(TUNNEL_OPEN), head)
         }
-        Opening::Post { head, cookie } if http => {
+        Opening::Post { head, cookie, body } if http => {
             let key = key(cookie);
-            return Some(tunnels::relay(state, pipe, key, &bytes[head..]).await);
+            return Some(match body {
+                Some(body) => tunnels::relay(state, pipe, key, body, &bytes[head..]).await,
+                None => tunnels::refuse(pipe, UNKNOWN_CODING).await,
+            });
         }
         Opening::WebSocket { head, answer } if websocket => {
             (Some(Tunnel::WebSocket(Box::default())), None, answer, head)

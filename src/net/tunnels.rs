@@ -4,7 +4,7 @@ use super::{pipe::Pipe, state::State};
 use crate::{
     rtsp::{
         ConnectionId, HTTP_NOT_FOUND, Input,
-        tunnel::{Base64Run, Event, Opening, WebSocket},
+        tunnel::{Event, Opening, PostBody, WebSocket},
     },
     time::MonoTime,
 };
@@ -99,8 +99,14 @@ pub async fn refuse(mut pipe: Pipe, answer: &[u8]) -> Pipe {
 }
 
 /// Hands on what a POST says, to the peer that the GET of the same tunnel became, until either ends or another POST comes.
-/// `first`: what came behind its head.
-pub async fn relay(state: &Rc<RefCell<State>>, mut pipe: Pipe, key: TunnelKey, first: &[u8]) -> Pipe {
+/// `first`: what came of its body with its head.
+pub async fn relay(
+    state: &Rc<RefCell<State>>,
+    mut pipe: Pipe,
+    key: TunnelKey,
+    mut body: PostBody,
+    first: &[u8],
+) -> Pipe {
     let Ok(junction) = tokio::time::timeout(JOIN, meet(state, &key)).await else {
         return refuse(pipe, HTTP_NOT_FOUND).await;
     };
@@ -108,8 +114,8 @@ pub async fn relay(state: &Rc<RefCell<State>>, mut pipe: Pipe, key: TunnelKey, f
     junction.posts.set(number);
     junction.news.notify_waiters();
     let turn = junction.turn.lock().await;
-    let (mut run, mut decoded, mut buffer) = (Base64Run::default(), Vec::new(), vec![0; BUFFER]);
-    let mut sound = run.push(first, &mut decoded);
+    let (mut decoded, mut buffer) = (Vec::new(), vec![0; BUFFER]);
+    let mut sound = body.push(first, &mut decoded);
     loop {
         state.borrow_mut().feed(junction.connection, Input::Bytes(&decoded), MonoTime::now());
         decoded.clear();
@@ -118,9 +124,12 @@ pub async fn relay(state: &Rc<RefCell<State>>, mut pipe: Pipe, key: TunnelKey, f
             state.borrow_mut().close(junction.connection);
             break;
         }
+        if body.is_over() {
+            break;
+        }
         match junction.next(&mut pipe, &mut buffer, number).await {
             Ok(0) | Err(_) => break,
-            Ok(length) => sound = run.push(&buffer[..length], &mut decoded),
+            Ok(length) => sound = body.push(&buffer[..length], &mut decoded),
         }
     }
     drop(turn);

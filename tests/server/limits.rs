@@ -29,6 +29,14 @@ fn over_the_cap_there_is_503() {
     let mut inside = [Client::connect(&url), Client::connect(&url)];
     inside.iter_mut().for_each(|client| assert_eq!(options(client), 200));
     assert_eq!(options(&mut Client::connect(&url)), 503);
+    // In the words of who asks.
+    for request in ["GET /main HTTP/1.0\r\nx-sessioncookie: c\r\n\r\n", "POST / HTTP/1.1\r\n\r\n"] {
+        let mut socket = Client::connect(&url).socket;
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+    }
     inside.iter_mut().for_each(|client| assert_eq!(options(client), 200));
     drop(inside);
     // The server learns of it in its own time.

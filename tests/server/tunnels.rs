@@ -166,6 +166,43 @@ fn a_post_may_end_and_come_again() {
     server.stop();
 }
 
+/// As proxies pass on what has no length of its own.
+#[test]
+fn a_post_may_come_in_chunks() {
+    let server = open("");
+    let mut client = tunnel(&server, "c", plain);
+    let url = client.url.clone();
+    let in_chunks = |cseq: u32| {
+        let request = STANDARD.encode(format!("OPTIONS {url} RTSP/1.0\r\nCSeq: {cseq}\r\n\r\n"));
+        let pieces = request.as_bytes().chunks(25).map(|piece| str::from_utf8(piece).unwrap());
+        pieces.map(|piece| format!("{:x}\r\n{piece}\r\n", piece.len())).collect::<String>()
+    };
+    let head = post("c").replace("HTTP/1.0", "HTTP/1.1").replace("Content-Length: 7", "Transfer-Encoding: chunked");
+    client.socket.post = plain(&server);
+    send(&mut client.socket.post, &(head.clone() + &in_chunks(61)));
+    assert_eq!(client.response().header("CSeq"), Some("61"));
+    let (requests, rest) = (in_chunks(62) + "0\r\n\r\n", &mut Vec::new());
+    for byte in requests.bytes() {
+        client.socket.post.write_all(&[byte]).unwrap();
+    }
+    assert_eq!(client.response().header("CSeq"), Some("62"));
+    // With its last chunk it has ended, and the tunnel goes on.
+    client.socket.post.read_to_end(rest).unwrap();
+    assert!(rest.is_empty(), "{rest:?}");
+    client.socket.post = plain(&server);
+    send(&mut client.socket.post, &post("c"));
+    assert_eq!(client.describe().status, 200);
+    // Compressed, nobody could read it.
+    let mut other = plain(&server);
+    send(&mut other, &head.replace("chunked", "gzip, chunked"));
+    assert!(self::head(&mut other).starts_with("HTTP/1.1 501 "));
+    assert_eq!(client.describe().status, 200);
+    client.socket.post = plain(&server);
+    send(&mut client.socket.post, &(head + "QUJD\r\n"));
+    client.frames_to_the_end();
+    server.stop();
+}
+
 #[test]
 fn a_tunnel_ends_with_its_get_or_by_what_is_no_base64() {
     let server = open("");

@@ -1,9 +1,9 @@
+use super::body::BrokenBody;
 use base64::{
     Engine,
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use std::fmt;
 
 const ENGINE: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -12,22 +12,12 @@ const ENGINE: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
 );
 
-/// The body of one POST. Clients encode each request by itself, so that padding comes in the midst of it, and begins
+/// What one POST says. Clients encode each request by itself, so that padding comes in the midst of it, and begins
 /// nothing new but the next four characters. Line ends and blanks mean nothing (RFC 2045 §6.8).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Base64Run {
     held: [u8; 4],
     count: usize,
-}
-
-/// What cannot be decoded: everything behind it is lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotBase64;
-
-impl fmt::Display for NotBase64 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no base64")
-    }
 }
 
 impl Base64Run {
@@ -35,13 +25,13 @@ impl Base64Run {
     ///
     /// # Errors
     /// There is something else in them.
-    pub fn push(&mut self, bytes: &[u8], decoded: &mut Vec<u8>) -> Result<(), NotBase64> {
+    pub fn push(&mut self, bytes: &[u8], decoded: &mut Vec<u8>) -> Result<(), BrokenBody> {
         for byte in bytes.iter().filter(|byte| !byte.is_ascii_whitespace()) {
             self.held[self.count] = *byte;
             self.count += 1;
             if self.count == self.held.len() {
                 self.count = 0;
-                ENGINE.decode_vec(self.held, decoded).map_err(|_| NotBase64)?;
+                ENGINE.decode_vec(self.held, decoded).map_err(|_| BrokenBody::NotBase64)?;
             }
         }
         Ok(())
@@ -57,7 +47,11 @@ mod tests {
     #[test]
     fn other_bytes_are_refused() {
         for wrong in ["A===", "====", "AB=C", "AB\0D", "A-_D", "OPTI ONS *"] {
-            assert_eq!(Base64Run::default().push(wrong.as_bytes(), &mut Vec::new()), Err(NotBase64), "{wrong}");
+            assert_eq!(
+                Base64Run::default().push(wrong.as_bytes(), &mut Vec::new()),
+                Err(BrokenBody::NotBase64),
+                "{wrong}"
+            );
         }
         let mut decoded = Vec::new();
         // Bits that mean nothing are left alone, and what is unfinished waits.

@@ -3,9 +3,10 @@
 //! interleaved frames, and goes to a [`super::Connection`].
 
 mod base64;
+mod body;
 mod websocket;
 
-pub use base64::{Base64Run, NotBase64};
+pub use body::{BrokenBody, PostBody};
 pub use websocket::{Event, WebSocket};
 
 use super::message::MAX_HEADER;
@@ -22,6 +23,10 @@ pub const TUNNEL_OPEN: &[u8] =
     Content-Type: application/x-rtsp-tunnelled\r\n\r\n";
 /// The answer to a GET whose tunnel is there already.
 pub const TUNNEL_TAKEN: &[u8] = b"HTTP/1.0 409 Conflict\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+/// The answer to a POST in a transfer coding that is not known (RFC 9112 §6.1).
+pub const UNKNOWN_CODING: &[u8] = b"HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+/// The answer to a request while there are as many connections as may be.
+pub const OVER_CAP: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 const OTHER_VERSION: &[u8] = b"HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 13\r\nContent-Length: 0\r\n\
     Connection: close\r\n\r\n";
@@ -35,8 +40,9 @@ pub enum Opening {
     Rtsp,
     /// The half of a tunnel in which the server speaks. What the client sends behind these `head` bytes means nothing.
     Get { head: usize, cookie: Bytes },
-    /// The half in which the client speaks, behind these `head` bytes, in base64. Content-Length says nothing.
-    Post { head: usize, cookie: Bytes },
+    /// The half in which the client speaks, behind these `head` bytes. Content-Length says nothing. No body: it is in a
+    /// transfer coding that is not known.
+    Post { head: usize, cookie: Bytes, body: Option<PostBody> },
     /// To be answered thus, and frames follow behind these `head` bytes.
     WebSocket { head: usize, answer: Bytes },
     /// To be answered thus, and closed.
@@ -69,9 +75,19 @@ fn opened(request: &httparse::Request<'_, '_>, head: usize) -> Opening {
     match values(request, "x-sessioncookie").next() {
         Some(cookie) if !cookie.is_empty() && cookie.len() <= MAX_COOKIE => {
             let cookie = Bytes::copy_from_slice(cookie);
-            if get { Opening::Get { head, cookie } } else { Opening::Post { head, cookie } }
+            if get { Opening::Get { head, cookie } } else { Opening::Post { head, cookie, body: body(request) } }
         }
         _ => Opening::Rtsp,
+    }
+}
+
+/// What the body of a POST is coded in (RFC 9112 §6.1).
+fn body(request: &httparse::Request<'_, '_>) -> Option<PostBody> {
+    let mut codings = values(request, "Transfer-Encoding");
+    match (codings.next(), codings.next()) {
+        (None, _) => Some(PostBody::default()),
+        (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Some(PostBody::chunked()),
+        _ => None,
     }
 }
 
@@ -136,11 +152,26 @@ mod tests {
             ),
         ] {
             let (head, cookie) = (text.len(), Bytes::from_static(b"5a"));
-            let expected = if get { Opening::Get { head, cookie } } else { Opening::Post { head, cookie } };
+            let body = Some(PostBody::default());
+            let expected = if get { Opening::Get { head, cookie } } else { Opening::Post { head, cookie, body } };
             assert_eq!(Opening::of(format!("{text}T1BUSU9O").as_bytes()), expected, "{client}");
             for cut in 0..text.len() {
                 assert_eq!(Opening::of(&text.as_bytes()[..cut]), Opening::Unfinished, "{client} after {cut} bytes");
             }
+        }
+    }
+
+    #[test]
+    fn a_post_may_come_in_chunks_and_in_nothing_else() {
+        for (codings, expected) in [
+            ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", Some(PostBody::chunked())),
+            ("transfer-encoding: Chunked \r\n", Some(PostBody::chunked())),
+            ("Transfer-Encoding: gzip, chunked\r\n", None),
+            ("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", None),
+        ] {
+            let text = format!("POST / HTTP/1.1\r\nx-sessioncookie: 5a\r\n{codings}\r\n");
+            let Opening::Post { body, .. } = Opening::of(text.as_bytes()) else { panic!("{codings}") };
+            assert_eq!(body, expected, "{codings}");
         }
     }
 
