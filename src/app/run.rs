@@ -21,7 +21,7 @@ use crate::{
         control::{self, Command, Handler, Response},
         systemd,
     },
-    net::{Access, Identity, PortPair, Settings, Worker},
+    net::{Access, Identity, PortPair, RequestLimits, Settings, Worker},
     time::{MonoTime, WallClock},
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -322,6 +322,10 @@ fn settings(config: &Config, ports: Option<u16>, identity: Option<Identity>) -> 
         ports,
         max_connections: config.server.max_connections,
         max_connections_per_address: config.server.max_connections_per_address,
+        requests: RequestLimits {
+            in_all: config.server.max_requests,
+            per_address: config.server.max_requests_per_address,
+        },
         identity,
         cname: format!("eyrie@{}", host.unwrap_or_else(|| "localhost".to_owned())),
     }

@@ -78,6 +78,12 @@ fn server(mut s: Section<'_, '_>) -> Server {
             whole(1..=100_000),
             default.max_connections_per_address,
         ),
+        max_requests: s.or("max_requests", whole(1..=100_000), default.max_requests),
+        max_requests_per_address: s.or(
+            "max_requests_per_address",
+            whole(1..=100_000),
+            default.max_requests_per_address,
+        ),
         lockout: lockout(s.section("lockout")),
         state_dir: s.optional("state_dir", forms::absolute_path()),
         control_socket: s.optional("control_socket", socket_path()),

@@ -61,6 +61,9 @@ pub struct Server {
     pub deny: Vec<IpNet>,
     pub max_connections: usize,
     pub max_connections_per_address: usize,
+    /// A second, with ten seconds' worth at once.
+    pub max_requests: u32,
+    pub max_requests_per_address: u32,
     pub lockout: Lockout,
     /// None: by the environment, see [`super::Paths`].
     pub state_dir: Option<PathBuf>,
@@ -85,6 +88,8 @@ impl Default for Server {
             deny: vec![],
             max_connections: 1000,
             max_connections_per_address: 500,
+            max_requests: 2000,
+            max_requests_per_address: 500,
             lockout: Lockout::default(),
             state_dir: None,
             control_socket: None,

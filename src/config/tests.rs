@@ -80,6 +80,8 @@ allow = ["10.0.0.0/8"]
 deny = ["10.0.0.1"]
 max_connections = 5
 max_connections_per_address = 2
+max_requests = 7
+max_requests_per_address = 3
 lockout = { failures = 0, within = "10s", for = "1h" }
 state_dir = "/s"
 audit_file = "/a"
@@ -136,6 +138,8 @@ sha256 = "00000000000000000000000000000000000000000000000000000000000000ff"
         deny: vec!["10.0.0.1/32".parse().unwrap()],
         max_connections: 5,
         max_connections_per_address: 2,
+        max_requests: 7,
+        max_requests_per_address: 3,
         lockout: Lockout { failures: 0, within: Duration::from_secs(10), duration: Duration::from_secs(3600) },
         state_dir: Some("/s".into()),
         control_socket: Some("/c".into()),

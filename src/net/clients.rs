@@ -5,6 +5,7 @@ use super::{
     census::Place,
     link::Link,
     pipe::Pipe,
+    requests::Bucket,
     state::{Peer, State},
     tls::Identity,
     tunnels::{self, Greeting, Tunnel, TunnelKey},
@@ -20,7 +21,13 @@ use crate::{
     time::MonoTime,
 };
 use bytes::Bytes;
-use std::{cell::RefCell, io, net::SocketAddr, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    io,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    time::Duration,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Notify,
@@ -48,14 +55,12 @@ pub async fn accept(state: Rc<RefCell<State>>, listener: TcpListener, secure: bo
             Ok((socket, address)) => {
                 let address = udp::canonical(address);
                 let (place, identity) = {
-                    let state = state.borrow();
+                    let mut state = state.borrow_mut();
                     // Not a byte for those whom the lists keep out.
                     if !state.access.admits(address.ip()) {
                         continue;
                     }
-                    let Settings { max_connections, max_connections_per_address, identity, .. } = &state.settings;
-                    let place = state.census.admit(address.ip(), *max_connections, *max_connections_per_address);
-                    (place, identity.clone().filter(|_| secure))
+                    (state.place_for(address.ip(), MonoTime::now()), state.settings.identity.clone().filter(|_| secure))
                 };
                 // It has nothing to show any more: this door is about to be shut.
                 if secure && identity.is_none() {
@@ -218,6 +223,13 @@ async fn converse(state: &Rc<RefCell<State>>, id: ConnectionId) {
 }
 
 impl State {
+    /// None over a cap.
+    fn place_for(&mut self, address: IpAddr, now: MonoTime) -> Option<Place> {
+        let Settings { max_connections, max_connections_per_address, requests, .. } = self.settings;
+        let place = self.census.admit(address, max_connections, max_connections_per_address)?;
+        self.requests.admit(address, requests, now).then_some(place)
+    }
+
     /// `answer`: what the client is told before anything else.
     fn add_peer(
         &mut self,
@@ -255,6 +267,7 @@ impl State {
             machine: Connection::new(settings, now),
             pipe,
             visitor: Visitor::default(),
+            asked: Bucket::default(),
             link,
             tunnel,
             viewers: Vec::new(),
@@ -289,6 +302,10 @@ impl State {
     /// Hands an event to a connection's machine and does what it wants done.
     pub fn feed(&mut self, id: ConnectionId, input: Input<'_>, now: MonoTime) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
+        if let Input::Bytes(_) = input {
+            let too_much = self.requests.are_too_many(&peer.asked, peer.address.ip(), now);
+            peer.machine.handle_input(Input::TooMuch(too_much), &mut self.sessions, now);
+        }
         peer.machine.handle_input(input, &mut self.sessions, now);
         let mut starting = Vec::new();
         while let Some(output) = self.peers.get_mut(&id).and_then(|peer| peer.machine.poll_output()) {
@@ -310,6 +327,12 @@ impl State {
                     tracing::debug!(connection = id.0, "closing: {reason}");
                     self.close(id);
                 }
+            }
+        }
+        if let Some(peer) = self.peers.get_mut(&id) {
+            let (asked, address) = (peer.machine.take_asked(), peer.address.ip());
+            if asked > 0 {
+                self.requests.count(&mut peer.asked, address, asked, self.settings.requests, now);
             }
         }
         // The answer to PLAY leaves first, then media.

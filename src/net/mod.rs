@@ -26,6 +26,7 @@ mod play;
 mod ports;
 mod receivers;
 mod reports;
+mod requests;
 mod ring;
 mod state;
 mod status;
@@ -38,6 +39,7 @@ mod worker;
 
 pub use access::{Access, AccessRules};
 pub use audit::{Trail, TrailEnd};
+pub use requests::RequestLimits;
 pub use state::Told;
 pub use status::{TransportName, ViewerStatus, Way, WorkerStatus};
 pub use tls::Identity;

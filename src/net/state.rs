@@ -7,6 +7,7 @@ use super::{
     pipe::Pipe,
     play::WaitingPlay,
     reports::ReportContext,
+    requests::{Bucket, Requests},
     ring::Ring,
     tunnels::{Junction, Tunnel, TunnelKey},
     udp,
@@ -37,6 +38,7 @@ pub struct State {
     pub streams: HashMap<u64, Stream>,
     /// All connections, those too that have not become peers yet.
     pub census: Census,
+    pub requests: Requests,
     pub peers: HashMap<ConnectionId, Peer>,
     /// HTTP tunnels.
     pub junctions: HashMap<TunnelKey, Rc<Junction>>,
@@ -83,6 +85,8 @@ pub struct Peer {
     pub machine: rtsp::Connection,
     pub pipe: Pipe,
     pub visitor: Visitor,
+    /// What it has asked for lately.
+    pub asked: Bucket,
     pub link: Link,
     /// None: RTSP as it is.
     pub tunnel: Option<Tunnel>,
@@ -124,6 +128,7 @@ impl State {
                 wall,
                 streams: HashMap::new(),
                 census: Census::default(),
+                requests: Requests::default(),
                 peers: HashMap::new(),
                 junctions: HashMap::new(),
                 tunnel_opened: Rc::default(),

@@ -5,6 +5,7 @@ use super::{
     access::Access,
     clients, media,
     ports::{self, Kind},
+    requests::RequestLimits,
     state::{State, Told},
     status::WorkerStatus,
     tls::Identity,
@@ -48,6 +49,7 @@ pub struct Settings {
     pub ports: Option<u16>,
     pub max_connections: usize,
     pub max_connections_per_address: usize,
+    pub requests: RequestLimits,
     /// What is shown at the doors with TLS.
     pub identity: Option<Identity>,
     /// The canonical name of all tracks (RFC 3550 §6.5.1).

@@ -14,6 +14,8 @@ pub enum Input<'a> {
     Answer(AskId, Answer),
     /// Tell the client of this session, which belongs to the connection, to go on at `location`, an absolute URL.
     Redirect { session: SessionId, location: &'a str },
+    /// Whether the client has asked for too much lately: then its next request gets 503, and the connection is closed.
+    TooMuch(bool),
     /// The time that [`super::Connection::poll_timeout`] named has come.
     Timeout,
     /// The peer closed, or the socket failed.
@@ -193,6 +195,8 @@ pub enum CloseReason {
     BadRequest,
     /// More was sent ahead than is kept.
     Flood,
+    /// More was asked than may be.
+    TooMuch,
     /// An HTTP request that opens no tunnel.
     Http,
 }
@@ -206,6 +210,7 @@ impl fmt::Display for CloseReason {
             Self::SlowRequest => "a request took too long to arrive",
             Self::BadRequest => "not understood",
             Self::Flood => "too much sent ahead",
+            Self::TooMuch => "too many requests",
             Self::Http => "an HTTP request that opens no tunnel",
         })
     }

@@ -2,9 +2,9 @@
 //! mean is in `methods.rs`.
 
 use super::{
-    Answer, AskId, CloseReason, ConnectionId, Input, Method, Output, Parsed, Parser, Request, SessionId, Sessions,
-    StreamTarget, Transport, Transports,
-    methods::{Exchange, Open, Outcome},
+    Answer, AskId, CloseReason, ConnectionId, Input, Method, Output, Parsed, Parser, Refusal, Request, SessionId,
+    Sessions, StreamTarget, Transport, Transports,
+    methods::{Exchange, Open, Outcome, refused},
     response::{self, HTTP_NOT_FOUND, Response},
 };
 use crate::time::MonoTime;
@@ -57,6 +57,10 @@ pub struct Connection {
     last_request: MonoTime,
     /// When the first byte of an unfinished message came.
     unfinished_since: Option<MonoTime>,
+    /// Messages since [`Connection::take_asked`].
+    asked: u32,
+    /// More was asked than may be.
+    too_much: bool,
     frames_dropped: u64,
     stray_frames: u32,
     closed: bool,
@@ -79,6 +83,8 @@ impl Connection {
             described: None,
             last_request: now,
             unfinished_since: None,
+            asked: 0,
+            too_much: false,
             frames_dropped: 0,
             stray_frames: 0,
             closed: false,
@@ -97,6 +103,7 @@ impl Connection {
             }
             Input::Answer(id, answer) => self.answered(id, answer, sessions, now),
             Input::Redirect { session, location } => self.redirect(session, location, sessions, now),
+            Input::TooMuch(too_much) => self.too_much = too_much,
             Input::Timeout => self.timed_out(sessions, now),
             Input::PeerClosed => self.close(CloseReason::PeerClosed, sessions),
         }
@@ -120,6 +127,11 @@ impl Connection {
         self.settings.id
     }
 
+    /// How many messages came since this was asked last.
+    pub fn take_asked(&mut self) -> u32 {
+        std::mem::take(&mut self.asked)
+    }
+
     /// Interleaved frames from the client that belonged to no session's RTCP channel.
     pub fn frames_dropped(&self) -> u64 {
         self.frames_dropped
@@ -131,6 +143,9 @@ impl Connection {
             let own = &self.own;
             let Some(parsed) = self.parser.next(|channel| rtcp_track(own, sessions, channel).is_some()) else { break };
             self.unfinished_since = None;
+            if !matches!(parsed, Parsed::Frame { .. } | Parsed::Skipped { .. }) {
+                self.asked = self.asked.saturating_add(1);
+            }
             match parsed {
                 Parsed::Request(request) => self.request(request, sessions, now),
                 Parsed::Response => self.alive(sessions, now),
@@ -154,6 +169,11 @@ impl Connection {
         if request.version == super::message::Version::Http {
             self.outputs.push_back(Output::Send(Bytes::from_static(HTTP_NOT_FOUND)));
             self.close(CloseReason::Http, sessions);
+            return;
+        }
+        if self.too_much {
+            self.respond(refused(Refusal::NotReady), &request, sessions, now);
+            self.close(CloseReason::TooMuch, sessions);
             return;
         }
         match Exchange::check(&request) {

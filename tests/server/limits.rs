@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    client::Client,
+    client::{Client, Incoming},
     world::{Pair, open},
 };
 
@@ -54,6 +54,39 @@ fn one_address_cannot_take_all_places() {
     assert_eq!(options(&mut one), 200);
     assert_eq!(options(&mut Client::connect(&url)), 503);
     assert_eq!(options(&mut Client::connect_from("127.0.0.2", &url)), 200);
+    server.stop();
+}
+
+/// A flood is stopped, also that of many connections; who keeps a session alive at the same address is served, and so
+/// are others.
+#[test]
+fn requests_are_counted() {
+    let server = open("max_requests_per_address = 1");
+    let url = server.url("main");
+    let mut viewer = Client::watch(&url, 1);
+    let mut flood = Client::connect_from("127.0.0.2", &url);
+    let mut served = 0;
+    while options(&mut flood) == 200 {
+        served += 1;
+    }
+    assert!((20..40).contains(&served), "{served}");
+    assert_eq!(options(&mut Client::connect_from("127.0.0.2", &url)), 503, "another connection");
+    assert_eq!(options(&mut Client::connect_from("127.0.0.3", &url)), 200);
+    // Of its own address nothing is left either, but this one has asked little.
+    while options(&mut Client::connect(&url)) == 200 {}
+    (0..10).for_each(|_| drop(viewer.ok("GET_PARAMETER", "")));
+    viewer.frame();
+    // All at once is one answer more.
+    let request = format!("OPTIONS {url} RTSP/1.0\r\nCSeq: 9\r\n\r\n");
+    viewer.send_raw(request.repeat(100).as_bytes());
+    let mut statuses = Vec::new();
+    while let Some(incoming) = viewer.next() {
+        if let Incoming::Response(response) = incoming {
+            statuses.push(response.status);
+        }
+    }
+    assert_eq!(statuses.pop(), Some(503));
+    assert!(statuses.iter().all(|status| *status == 200) && statuses.len() < 100, "{}", statuses.len());
     server.stop();
 }
 
