@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::players::{EXPECTED, PLAYER, SCENE, gstreamer_with};
+use super::players::{EXPECTED, PLAYER, SCENE, gstreamer_with, sid_clients_missing, vlc_recording};
 use crate::support::{
     Server, missing,
     namespace::{CAMERA, Namespaces},
@@ -58,6 +58,19 @@ fn gstreamer_joins_the_group() {
     let Some((sides, server)) = cable() else { return };
     let source = format!("location={} protocols=udp-mcast", server.url("main"));
     sides.on_client(|| gstreamer_with(&source, "rtppcmudepay ! mulawdec")).check(EXPECTED);
+    assert_marked(&sides);
+    server.stop();
+}
+
+/// By the description alone, which names the group.
+#[test]
+fn vlc_joins_the_group() {
+    if sid_clients_missing() {
+        return;
+    }
+    let Some((sides, server)) = cable() else { return };
+    let url = format!("{}?multicast", server.url("main"));
+    sides.on_client(|| vlc_recording(&PLAYER, 12, &[] as &[&str], &url)).check(EXPECTED);
     assert_marked(&sides);
     server.stop();
 }

@@ -30,7 +30,7 @@ fn records(text: &str) -> Vec<Value> {
 }
 
 /// Waits for the records that a file holds once there are so many.
-fn await_records(file: &Path, count: usize) -> Vec<Value> {
+pub fn await_records(file: &Path, count: usize) -> Vec<Value> {
     for _ in 0..PATIENCE.as_millis() / 20 {
         let records = records(&fs::read_to_string(file).unwrap_or_default());
         if records.len() >= count {
@@ -41,7 +41,7 @@ fn await_records(file: &Path, count: usize) -> Vec<Value> {
     panic!("no {count} records in {:?}", fs::read_to_string(file));
 }
 
-fn events(records: &[Value]) -> Vec<&str> {
+pub fn events(records: &[Value]) -> Vec<&str> {
     records.iter().map(|record| record["event"].as_str().unwrap()).collect()
 }
 

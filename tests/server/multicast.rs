@@ -2,14 +2,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
-use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, SockRef, Socket, Type};
 
 use super::{
+    audit::{await_records, events},
     client::{Client, PATIENCE, Response},
     packets::{Received, Rtcp, Rtp, assert_unbroken, receiver_report, report_about},
     world::{CAMERA, MAIN, await_stream, command, datagram, drain, edit, is_quiet, stream},
 };
-use crate::support::{Server, namespace::Namespaces};
+use crate::support::{
+    Server,
+    namespace::{self, Namespaces},
+};
 
 /// A port whose three followers are free as well, so that tests do not hear each other.
 fn free_ports() -> u16 {
@@ -28,12 +32,17 @@ fn start(port: u16, server: &str) -> Server {
 
 /// A member's socket for one port of the group.
 fn join(group: &str, port: u16) -> UdpSocket {
+    let v4: bool = group.parse::<IpAddr>().unwrap().is_ipv4();
+    join_by(if v4 { "lo" } else { "v0" }, group, port)
+}
+
+fn join_by(interface: &str, group: &str, port: u16) -> UdpSocket {
     let group: IpAddr = group.parse().unwrap();
     let address = SocketAddr::new(group, port);
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();
     socket.bind(&address.into()).unwrap();
-    let interface = nix::net::if_::if_nametoindex(if group.is_ipv4() { "lo" } else { "v0" }).unwrap();
+    let interface = nix::net::if_::if_nametoindex(interface).unwrap();
     match group {
         IpAddr::V4(v4) => socket.join_multicast_v4_n(&v4, &InterfaceIndexOrAddress::Index(interface)).unwrap(),
         IpAddr::V6(v6) => socket.join_multicast_v6(&v6, interface).unwrap(),
@@ -46,7 +55,11 @@ const GROUP: &str = "239.255.77.7";
 
 /// Picture and sound, set up and playing.
 fn watch(server: &Server) -> (Client, [Response; 2], Response) {
-    let mut client = Client::connect(&server.url("main"));
+    watch_at(&server.url("main"))
+}
+
+fn watch_at(url: &str) -> (Client, [Response; 2], Response) {
+    let mut client = Client::connect(url);
     let answers = [0, 1].map(|track| client.set_up(track, "RTP/AVP;multicast"));
     let play = client.ok("PLAY", "");
     (client, answers, play)
@@ -206,4 +219,58 @@ fn a_group_of_ipv6() {
         member.ok("TEARDOWN", "");
         server.stop();
     });
+}
+
+/// Of a camera with two: each network has the group while somebody in it watches, and not before.
+#[test]
+fn a_group_goes_out_by_the_interface_that_its_members_came_in_through() {
+    let Some(sides) = Namespaces::new() else { return };
+    sides.join_by_v1();
+    let config = "anonymous = true\nlisten = [\"0.0.0.0:8554\"]";
+    let group = format!("multicast = {{ address = \"{GROUP}\", port = 5004 }}");
+    let server = sides.on_camera(|| Server::start(config, &format!("{CAMERA}{MAIN}{group}")));
+    sides.on_client(|| {
+        let [by_v0, by_v1] = ["v0", "v1"].map(|interface| {
+            let socket = join_by(interface, GROUP, 5004);
+            // Else it hears what comes in by any interface on which somebody of this machine is a member.
+            SockRef::from(&socket).bind_device(Some(interface.as_bytes())).unwrap();
+            socket
+        });
+        let url = |address: &str| format!("rtsp://{address}:8554/main");
+        let (mut first, answers, _) = watch_at(&url(namespace::CAMERA_BY_V1));
+        let seen = packets(&by_v1, 30);
+        assert_unbroken(&seen);
+        assert!(is_quiet(&by_v0), "nobody watches there");
+        let (_second, ..) = watch_at(&url(namespace::CAMERA));
+        let other = packets(&by_v0, 30);
+        assert_unbroken(&other);
+        assert_eq!((seen[0].ssrc, other[0].ssrc), (answers[0].ssrc(), answers[0].ssrc()));
+        drain(&by_v1);
+        packets(&by_v1, 5);
+        first.ok("TEARDOWN", "");
+        drain(&by_v1);
+        packets(&by_v0, 30);
+        assert!(is_quiet(&by_v1), "nobody watches there any more");
+    });
+    server.stop();
+}
+
+#[test]
+fn members_are_in_the_audit_trail_and_their_sender_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit.jsonl");
+    let port = free_ports();
+    let server = start(port, &format!("audit_file = {file:?}"));
+    let video = join(GROUP, port);
+    let (mut member, ..) = watch(&server);
+    packets(&video, 30);
+    member.ok("TEARDOWN", "");
+    server.stop();
+    let seen = await_records(&file, 3);
+    assert_eq!(events(&seen), ["connect", "play", "end"]);
+    for record in &seen[1..] {
+        let said = (&record["address"], &record["stream"], &record["transport"]);
+        assert_eq!(said, (&"127.0.0.1".into(), &"main".into(), &"multicast".into()));
+    }
+    assert!(seen[2]["bytes"].as_u64().unwrap() > 1000 && seen[2]["seconds"].as_f64().unwrap() > 0.0, "{}", seen[2]);
 }

@@ -12,6 +12,9 @@ pub const CAMERA: &str = "10.99.0.1";
 pub const CLIENT: &str = "10.99.0.2";
 /// A second address of the client's side.
 pub const OTHER: &str = "10.99.0.3";
+/// On a second cable.
+pub const CAMERA_BY_V1: &str = "10.98.0.1";
+pub const CLIENT_BY_V1: &str = "10.98.0.2";
 
 /// Both sides; gone when dropped and everything in them has ended.
 pub struct Namespaces {
@@ -33,35 +36,45 @@ impl Namespaces {
             }
         }
         let both = Self { camera, client };
-        both.on_camera(|| {
+        both.on_camera(|| ip("link set lo up"));
+        both.on_client(|| ip("link set lo up"));
+        both.join("v0", CAMERA, &[CLIENT, OTHER]);
+        both.on_camera(|| ip("addr add fd99::1/64 dev v0 nodad"));
+        both.on_client(|| {
+            ip("addr add fd99::2/64 dev v0 nodad");
+            ip("route add 224.0.0.0/4 dev v0");
+        });
+        Some(both)
+    }
+
+    /// One more cable: `v1`, with [`CAMERA_BY_V1`] on the camera's side.
+    pub fn join_by_v1(&self) {
+        self.join("v1", CAMERA_BY_V1, &[CLIENT_BY_V1]);
+    }
+
+    fn join(&self, cable: &str, camera: &str, client: &[&str]) {
+        self.on_camera(|| {
             // The far end is given to the thread of the other side, which lives as long as this closure of it.
             let (ready, is_ready) = std::sync::mpsc::channel();
             let (over, is_over) = std::sync::mpsc::channel::<()>();
             thread::scope(|scope| {
                 scope.spawn(|| {
-                    both.on_client(move || {
+                    self.on_client(move || {
                         ready.send(nix::unistd::gettid()).unwrap();
                         let _ = is_over.recv();
                     });
                 });
                 let peer = is_ready.recv().unwrap();
-                ip(&format!("link add v0 type veth peer name v0 netns {peer}"));
+                ip(&format!("link add {cable} type veth peer name {cable} netns {peer}"));
                 drop(over);
             });
-            ip(&format!("addr add {CAMERA}/24 dev v0"));
-            ip("addr add fd99::1/64 dev v0 nodad");
-            ip("link set lo up");
-            ip("link set v0 up");
+            ip(&format!("addr add {camera}/24 dev {cable}"));
+            ip(&format!("link set {cable} up"));
         });
-        both.on_client(|| {
-            ip(&format!("addr add {CLIENT}/24 dev v0"));
-            ip(&format!("addr add {OTHER}/24 dev v0"));
-            ip("addr add fd99::2/64 dev v0 nodad");
-            ip("link set lo up");
-            ip("link set v0 up");
-            ip("route add 224.0.0.0/4 dev v0");
+        self.on_client(|| {
+            client.iter().for_each(|address| ip(&format!("addr add {address}/24 dev {cable}")));
+            ip(&format!("link set {cable} up"));
         });
-        Some(both)
     }
 
     /// What it starts lives on the camera's side.
