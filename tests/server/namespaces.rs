@@ -2,13 +2,13 @@
 
 use std::{
     fs,
-    io::Write,
-    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket},
     process::{Command, Stdio},
     time::Duration,
 };
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
     client::{Client, PATIENCE},
@@ -95,6 +95,91 @@ fn the_firewalls_rules_let_in_what_is_served_and_what_a_board_lives_on() {
         std::thread::sleep(Duration::from_millis(50));
     }
     panic!("a datagram to port 8001 does not come in: {}", status(&server));
+}
+
+/// As a router asks who is in which group (RFC 2236 §2), to all hosts.
+const GROUP_QUERY: [u8; 8] = [0x11, 1, 0xEE, 0xFE, 0, 0, 0, 0];
+const LINK_LOCAL: [&str; 2] = ["fe80::99:1", "fe80::99:2"];
+const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 12, 1);
+
+/// What keeps a board in its groups and its addresses, and the reports of a group's members: each is let in by its rule,
+/// and by no other.
+#[test]
+fn the_firewalls_rules_let_in_what_groups_and_addresses_live_on() {
+    let Some(sides) = Namespaces::new() else { return };
+    sides.on_camera(|| namespace::ip(&format!("addr add {}/64 dev v0 nodad", LINK_LOCAL[0])));
+    sides.on_client(|| namespace::ip(&format!("addr add {}/64 dev v0 nodad", LINK_LOCAL[1])));
+    let group = format!("multicast = {{ address = \"{GROUP}\", port = 5004 }}");
+    let server = sides.on_camera(|| {
+        let lists = format!("deny = [\"{}\"]", namespace::OTHER);
+        Server::start(
+            &format!("listen = [\"[::]:8554\"]\nanonymous = true\n{lists}"),
+            &format!("{CAMERA}{MAIN}{group}"),
+        )
+    });
+    let raw = || Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(nix::libc::IPPROTO_IGMP))).unwrap();
+    let igmp = sides.on_camera(raw);
+    igmp.set_read_timeout(Some(PROBE)).unwrap();
+    let hears_query = || {
+        sides.on_client(|| {
+            let all: SocketAddr = "224.0.0.1:0".parse().unwrap();
+            raw().send_to(&GROUP_QUERY, &all.into()).unwrap();
+        });
+        // Its own side's reports come back to it too.
+        (0..10).map_while(|_| read(&igmp)).any(|packet| packet.ends_with(&GROUP_QUERY))
+    };
+    let dhcp = sides.on_camera(|| UdpSocket::bind("[::]:546").unwrap());
+    let hears_lease = |from: &str, port: u16| {
+        dhcp.set_read_timeout(Some(PROBE)).unwrap();
+        sides.on_client(|| {
+            let scope = nix::net::if_::if_nametoindex("v0").unwrap();
+            let [from, to] = [(from, port), (LINK_LOCAL[0], 546)]
+                .map(|(address, port)| SocketAddrV6::new(address.parse().unwrap(), port, 0, scope));
+            UdpSocket::bind(from).unwrap().send_to(b"lease", to).unwrap();
+        });
+        dhcp.recv_from(&mut [0; 16]).is_ok()
+    };
+    let member = |port: u16| {
+        sides.on_camera(|| {
+            let socket = UdpSocket::bind((GROUP, port)).unwrap();
+            socket.join_multicast_v4(&GROUP, &namespace::CAMERA.parse().unwrap()).unwrap();
+            socket
+        })
+    };
+    let sockets = [5004, 5005, 5006, 5007].map(|port| (port, member(port)));
+    let hears_reports = |from: &str| {
+        let heard = sockets
+            .iter()
+            .filter(|(port, socket)| hears(&sides, socket, &format!("{from}:0"), &format!("{GROUP}:{port}")));
+        heard.map(|(port, _)| *port).collect::<Vec<_>>()
+    };
+    assert!(hears_query() && hears_lease(LINK_LOCAL[1], 547), "each probe can be seen before there are rules");
+    assert_eq!(hears_reports(namespace::CLIENT), [5004, 5005, 5006, 5007]);
+
+    let rules = rules(&server);
+    let load = |rules: &str| assert!(sides.on_camera(|| nft(&["-f", "-"], rules)), "{rules}");
+    load(&rules);
+    assert!(hears_query());
+    assert!(hears_lease(LINK_LOCAL[1], 547));
+    assert!(!hears_lease(LINK_LOCAL[1], 5470) && !hears_lease("fd99::2", 547), "no server of leases");
+    assert_eq!(hears_reports(namespace::CLIENT), [5005, 5007]);
+    assert_eq!(hears_reports(namespace::OTHER), [0; 0], "denied");
+    let without = |rule: &str| rules.lines().filter(|line| !line.contains(rule)).collect::<Vec<_>>().join("\n") + "\n";
+    load(&without("ip protocol igmp"));
+    assert!(!hears_query());
+    load(&without("sport 547"));
+    assert!(!hears_lease(LINK_LOCAL[1], 547));
+    load(&without("reports on main"));
+    assert_eq!(hears_reports(namespace::CLIENT), [0; 0]);
+    server.stop();
+}
+
+/// A datagram, with its header; None when none comes.
+fn read(socket: &Socket) -> Option<Vec<u8>> {
+    let mut packet = vec![0; 256];
+    let length = (&*socket).read(&mut packet).ok()?;
+    packet.truncate(length);
+    Some(packet)
 }
 
 fn descriptors(server: &Server) -> usize {

@@ -111,7 +111,8 @@ fn make() -> Option<File> {
     made.join().unwrap()
 }
 
-fn ip(arguments: &str) {
+/// `ip` on the side that this is called on.
+pub fn ip(arguments: &str) {
     let status = Command::new("ip").args(arguments.split(' ')).status().unwrap();
     assert!(status.success(), "ip {arguments}");
 }
