@@ -21,12 +21,12 @@ use super::{
 };
 use crate::support::Server;
 
-trait Wire: Read + Write + Send {}
+pub trait Wire: Read + Write + Send {}
 impl<S: Read + Write + Send> Wire for S {}
 
-type AnyWire = Box<dyn Wire>;
+pub type AnyWire = Box<dyn Wire>;
 
-fn plain(server: &Server) -> AnyWire {
+pub fn plain(server: &Server) -> AnyWire {
     Box::new(connect(server))
 }
 
@@ -36,29 +36,29 @@ fn connect(server: &Server) -> TcpStream {
     socket
 }
 
-fn inside_tls(server: &Server) -> AnyWire {
+pub fn inside_tls(server: &Server) -> AnyWire {
     Box::new(secure::connect(&secure::url(server, "main"), &secure::made(server), &TLS13).unwrap())
 }
 
-fn get(cookie: &str) -> String {
+pub fn get(cookie: &str) -> String {
     format!("GET /main HTTP/1.0\r\nx-sessioncookie: {cookie}\r\nAccept: application/x-rtsp-tunnelled\r\n\r\n")
 }
 
 /// As clients write it: with a length that means nothing.
-fn post(cookie: &str) -> String {
+pub fn post(cookie: &str) -> String {
     format!(
         "POST /any/path HTTP/1.0\r\nx-sessioncookie: {cookie}\r\nContent-Type: application/x-rtsp-tunnelled\r\n\
          Content-Length: 7\r\n\r\n"
     )
 }
 
-fn send(wire: &mut impl Write, text: &str) {
+pub fn send(wire: &mut impl Write, text: &str) {
     wire.write_all(text.as_bytes()).unwrap();
     wire.flush().unwrap();
 }
 
 /// The head of an HTTP answer.
-fn head(wire: &mut impl Read) -> String {
+pub fn head(wire: &mut impl Read) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -69,7 +69,7 @@ fn head(wire: &mut impl Read) -> String {
 }
 
 /// What is written is one request, and goes base64 by itself through the POST.
-struct Http {
+pub struct Http {
     get: AnyWire,
     post: AnyWire,
 }
@@ -92,7 +92,7 @@ impl Write for Http {
     }
 }
 
-fn tunnel(server: &Server, cookie: &str, connect: fn(&Server) -> AnyWire) -> Client<Http> {
+pub fn tunnel(server: &Server, cookie: &str, connect: fn(&Server) -> AnyWire) -> Client<Http> {
     let (mut the_get, mut the_post) = (connect(server), connect(server));
     send(&mut the_get, &get(cookie));
     let answer = head(&mut the_get);
@@ -292,7 +292,7 @@ fn a_slow_head_is_told_so_and_a_fast_one_may_be_cut_anywhere() {
 }
 
 /// Each message is read, and written, as a piece of one stream.
-struct Socketed {
+pub struct Socketed {
     socket: WebSocket<AnyWire>,
     waiting: VecDeque<u8>,
     /// Whether each message so far was one whole response or frame.
@@ -301,7 +301,7 @@ struct Socketed {
 }
 
 impl Socketed {
-    fn open(server: &Server, wire: AnyWire) -> Client<Self> {
+    pub fn open(server: &Server, wire: AnyWire) -> Client<Self> {
         let mut request = "ws://localhost/any/path".into_client_request().unwrap();
         request.headers_mut().insert("Sec-WebSocket-Protocol", "rtsp.onvif.org".parse().unwrap());
         let (socket, answer) = tungstenite::client(request, wire).unwrap();
