@@ -12,4 +12,5 @@ mod clients {
     mod promises;
     mod relay;
     mod retina;
+    mod websocket;
 }

@@ -13,7 +13,7 @@ unit_packages=(iproute2 nftables)
 
 # The players and the recorder that the server is tested with; mmdebstrap unpacks those that stable has not.
 client_packages=(ffmpeg mpv gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
-    gstreamer1.0-plugins-bad gstreamer1.0-libav glib-networking mmdebstrap motion)
+    gstreamer1.0-plugins-bad gstreamer1.0-libav glib-networking mmdebstrap motion python3-websockets)
 
 # What benchmarks compare with.
 bench_packages=(libyuv0)

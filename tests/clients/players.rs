@@ -26,12 +26,12 @@ pub const EXPECTED: Expected = Expected { fps: 30.0, step: 1, seconds: 10.0, sou
 /// Ten seconds, from the first picture to the last.
 pub const PLAYER: Player = Player { width: 640, height: 360, pictures: 301, sound: true, times: Times::Player };
 
-fn server() -> Server {
+pub fn server() -> Server {
     Server::start("anonymous = true\nlisten_tls = [\"127.0.0.1:0\"]", SCENE)
 }
 
 /// Inside TLS, under a certificate that nobody vouches for.
-fn tls_url(server: &Server) -> String {
+pub fn tls_url(server: &Server) -> String {
     server.urls.iter().find(|url| url.starts_with("rtsps://")).unwrap().clone()
 }
 
