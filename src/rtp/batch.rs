@@ -1,10 +1,12 @@
 use super::{
-    framing::{Forms, Framed, Framing},
+    forms::Forms,
+    framing::{Framed, Framing},
     header::Header,
+    srtp::Protection,
 };
 use crate::time::MonoTime;
 use bytes::Bytes;
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 /// The most segments that Linux cuts one UDP_SEGMENT send into (UDP_MAX_SEGMENTS before Linux 6.9).
 pub const MAX_RUN_SEGMENTS: usize = 64;
@@ -21,7 +23,9 @@ pub struct PacketBatch {
     /// Where each packet ends in `bytes`.
     ends: Box<[u32]>,
     runs: Box<[Run]>,
-    forms: Forms,
+    framed: Forms<Framing, Framed>,
+    /// By [`Protection::id`].
+    protected: Forms<u64, Arc<PacketBatch>>,
     about: About,
 }
 
@@ -29,7 +33,8 @@ pub struct PacketBatch {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct About {
     pub ssrc: u32,
-    pub first_sequence: u16,
+    /// Of the first packet.
+    pub extended: u64,
     /// Of the first packet.
     pub timestamp: u32,
     pub next_timestamp: u32,
@@ -53,7 +58,14 @@ impl PacketBatch {
     /// `ends`: where each packet ends in `bytes`.
     pub(super) fn new(bytes: Vec<u8>, ends: Vec<u32>, about: About) -> Self {
         let runs = runs(&ends);
-        Self { bytes: bytes.into(), ends: ends.into(), runs, forms: Forms::default(), about }
+        Self {
+            bytes: bytes.into(),
+            ends: ends.into(),
+            runs,
+            framed: Forms::default(),
+            protected: Forms::default(),
+            about,
+        }
     }
 
     /// How many packets.
@@ -86,7 +98,16 @@ impl PacketBatch {
 
     /// All packets framed for a connection. Made when first asked for; after that, asking neither locks nor allocates.
     pub fn framed(&self, framing: Framing) -> &Framed {
-        self.forms.form(framing, self)
+        self.framed.form(framing, || Framed::new(framing, self))
+    }
+
+    /// The same packets as they go to those who share a key. Made once, as [`PacketBatch::framed`].
+    pub fn protected(&self, protection: &Protection) -> &Arc<PacketBatch> {
+        self.protected.form(protection.id(), || {
+            let (bytes, ends) = protection.protect(self);
+            let about = About { extended: protection.index(self.about.extended), ..self.about };
+            Arc::new(Self::new(bytes, ends, about))
+        })
     }
 
     pub fn ssrc(&self) -> u32 {
@@ -94,7 +115,13 @@ impl PacketBatch {
     }
 
     pub fn first_sequence(&self) -> u16 {
-        self.about.first_sequence
+        self.about.extended as u16
+    }
+
+    /// The number of the first packet, which does not wrap: its lowest 16 bits are the sequence number, those above count
+    /// how often that began anew.
+    pub fn extended(&self) -> u64 {
+        self.about.extended
     }
 
     /// The RTP timestamp of the first packet. Those of a picture are all equal, sound counts on from it.
@@ -181,7 +208,7 @@ mod tests {
         let about = About {
             next_timestamp: 0,
             ssrc: 1,
-            first_sequence: 2,
+            extended: 2,
             timestamp: 3,
             stamp: MonoTime::ZERO,
             key: false,

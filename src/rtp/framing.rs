@@ -2,7 +2,6 @@
 
 use super::PacketBatch;
 use bytes::{BufMut, Bytes, BytesMut};
-use std::sync::OnceLock;
 use tungstenite::protocol::frame::{
     FrameHeader,
     coding::{Data, OpCode},
@@ -37,7 +36,7 @@ impl Framed {
         }
     }
 
-    fn new(framing: Framing, batch: &PacketBatch) -> Self {
+    pub(super) fn new(framing: Framing, batch: &PacketBatch) -> Self {
         let most =
             if framing.websocket { INTERLEAVED + FrameHeader::default().len(u64::from(u16::MAX)) } else { INTERLEAVED };
         let mut bytes = BytesMut::with_capacity(batch.bytes().len() + most * batch.len());
@@ -57,33 +56,6 @@ impl Framed {
 
 /// Octets of `$`, channel and length.
 const INTERLEAVED: usize = 4;
-
-/// The forms that were asked for: a list that only grows. Viewers nearly all use the same one or two channels, so the one
-/// asked for is found at once.
-#[derive(Debug, Default)]
-pub(super) struct Forms(OnceLock<Box<Form>>);
-
-#[derive(Debug)]
-struct Form {
-    framing: Framing,
-    framed: Framed,
-    next: Forms,
-}
-
-impl Forms {
-    pub fn form(&self, framing: Framing, batch: &PacketBatch) -> &Framed {
-        let mut list = self;
-        loop {
-            let form = list.0.get_or_init(|| {
-                Box::new(Form { framing, framed: Framed::new(framing, batch), next: Forms::default() })
-            });
-            if form.framing == framing {
-                return &form.framed;
-            }
-            list = &form.next;
-        }
-    }
-}
 
 /// A whole binary message from a server, which masks nothing.
 pub fn websocket_message(message: &[u8]) -> Bytes {

@@ -48,6 +48,11 @@ impl Header {
     pub(super) fn mark(packet: &mut [u8]) {
         packet[1] |= 0x80;
     }
+
+    /// Sets the sequence number of a packet that [`Header::write`] began.
+    pub(super) fn renumber(packet: &mut [u8], sequence: u16) {
+        packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+    }
 }
 
 /// Whether `packet` can be RTP: version 2, all lengths inside it, and no payload type that stands for RTCP where the

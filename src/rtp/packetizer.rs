@@ -4,16 +4,13 @@ use super::{
     h264,
     header::Header,
     jpeg,
+    srtp::SRTP_TRAILER,
     timeline::Timeline,
 };
 use crate::{
     media::{AccessUnit, AudioFormat, TrackFormat},
     time::RtpClock,
 };
-
-/// Octets that SRTP appends to a packet: the 80-bit tag of AES_CM_128_HMAC_SHA1_80 (RFC 4568 §6.2). Kept free in
-/// every packet, so that one batch serves plain and protected viewers.
-pub const SRTP_TRAILER: usize = 10;
 
 /// Turns the access units of one track into RTP packets, each once for all viewers.
 #[derive(Debug)]
@@ -24,7 +21,8 @@ pub struct Packetizer {
     room: usize,
     timeline: Timeline,
     ssrc: u32,
-    sequence: u16,
+    /// The extended number of the next packet.
+    next: u64,
     packets: u32,
     octets: u32,
 }
@@ -57,7 +55,7 @@ impl Packetizer {
             room: packet_size.clamp(128, 65_000) - SRTP_TRAILER - Header::SIZE,
             timeline: Timeline::new(format.clock_rate(), timestamp_offset),
             ssrc,
-            sequence: first_sequence,
+            next: first_sequence.into(),
             packets: 0,
             octets: 0,
         }
@@ -73,7 +71,7 @@ impl Packetizer {
             header: Header {
                 payload_type: self.payload_type,
                 marker: false,
-                sequence: self.sequence,
+                sequence: self.next as u16,
                 timestamp: 0,
                 ssrc: self.ssrc,
             },
@@ -86,7 +84,7 @@ impl Packetizer {
         }
         let about = About {
             ssrc: self.ssrc,
-            first_sequence: self.sequence,
+            extended: self.next,
             timestamp: writer.first_timestamp.unwrap_or_else(|| self.timeline.clock().timestamp(unit.stamp)),
             next_timestamp: self.timeline.next(),
             stamp: unit.stamp,
@@ -95,7 +93,7 @@ impl Packetizer {
             octets_before: self.octets,
         };
         let batch = PacketBatch::new(writer.bytes, writer.ends, about);
-        self.sequence = self.sequence.wrapping_add(batch.len() as u16);
+        self.next += batch.len() as u64;
         self.packets = self.packets.wrapping_add(batch.len() as u32);
         self.octets = self.octets.wrapping_add(batch.octets());
         batch
@@ -112,7 +110,7 @@ impl Packetizer {
 
     /// The sequence number of the next packet.
     pub fn next_sequence(&self) -> u16 {
-        self.sequence
+        self.next as u16
     }
 
     /// No fewer packets than `unit` takes.
