@@ -29,7 +29,7 @@ macro_rules! seeds {
     };
 }
 
-seeds! { rtsp_messages rtsp_connection rtsp_transport rtsp_headers rtsp_url digest rtcp config sps annex_b mjpeg packetize tunnel websocket }
+seeds! { rtsp_messages rtsp_connection rtsp_transport rtsp_headers rtsp_url digest rtcp config sps annex_b mikey mjpeg packetize tunnel websocket }
 
 fn each_seed(target: &str, run: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);

@@ -7,6 +7,7 @@ mod server {
     mod audio;
     mod audit;
     mod child;
+    mod cipher;
     mod client;
     mod control;
     mod copy;
@@ -27,6 +28,7 @@ mod server {
     mod seen;
     mod sessions;
     mod slow;
+    mod srtp;
     mod status_codes;
     mod systemd;
     mod tls;

@@ -12,13 +12,18 @@ use eyrie::{
         AccessUnit, AudioCodec, AudioFormat, FrameRate, H264Format, JpegFormat, Orientation, ParameterSets,
         PixelFormat, RawFrame, Size, TrackFormat, h264, jpeg::Jpeg,
     },
-    rtp::{self, Packetizer, rtcp as rtcp_packets},
+    rtp::{
+        self, Packetizer,
+        mikey::Message,
+        rtcp as rtcp_packets,
+        srtp::{MasterKey, Receiver},
+    },
     rtsp::{
         self, Accepted, Answer, Ask, Connection, ConnectionId, ConnectionSettings, DescribedTrack, Description, Input,
         Output, Parsed, Parser, PlayStart, Sessions, StreamInfo, TrackInfo, Transports,
         tunnel::{Event, Opening, WebSocket},
     },
-    time::MonoTime,
+    time::{MonoTime, NtpTime},
 };
 
 /// The longest message that the server takes is well below this.
@@ -45,10 +50,10 @@ fn messages<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Parsed> {
     found
 }
 
-/// A whole connection: the first byte says how the rest is cut, time passes between the pieces, every ask is answered.
+/// A whole connection: the first byte says how the rest is cut and, odd, that it is inside TLS, time passes between the pieces, every ask is answered.
 pub fn rtsp_connection(data: &[u8]) {
     let Some((&cut, bytes)) = data.split_first() else { return };
-    let mut server = Server::new();
+    let mut server = Server::new(cut % 2 == 1);
     for piece in bytes.chunks(usize::from(cut) + 1) {
         server.feed(piece);
     }
@@ -57,7 +62,7 @@ pub fn rtsp_connection(data: &[u8]) {
 
 /// The Transport header of a SETUP.
 pub fn rtsp_transport(data: &[u8]) {
-    let mut server = Server::new();
+    let mut server = Server::new(false);
     server.feed(b"SETUP rtsp://camera/main/trackID=0 RTSP/1.0\r\nCSeq: 1\r\nTransport: ");
     server.feed(data);
     server.feed(b"\r\n\r\n");
@@ -68,7 +73,7 @@ pub fn rtsp_transport(data: &[u8]) {
 pub fn rtsp_headers(data: &[u8]) {
     let Ok(value) = str::from_utf8(data) else { return };
     rtsp::read_header_value(value);
-    let mut server = Server::new();
+    let mut server = Server::new(false);
     let mut request = |method: &str, names: &[&str]| {
         server.feed(format!("{method} rtsp://camera/main RTSP/1.0\r\nCSeq: 1\r\n").as_bytes());
         for name in names {
@@ -87,7 +92,7 @@ pub fn rtsp_headers(data: &[u8]) {
 
 /// The URL of a request, where the answers carry it back.
 pub fn rtsp_url(data: &[u8]) {
-    let mut server = Server::new();
+    let mut server = Server::new(false);
     for method in ["DESCRIBE ", "SETUP "] {
         server.feed(method.as_bytes());
         server.feed(data);
@@ -136,6 +141,17 @@ pub fn rtcp(data: &[u8]) {
     if let Some((_, payload)) = rtp::Header::parse(data) {
         assert!(payload.len() < data.len());
     }
+}
+
+/// A client's MIKEY message, and SRTCP under a key that it was not made with.
+pub fn mikey(data: &[u8]) {
+    if let Some(message) = Message::parse(data) {
+        assert!(message.mki.len() < 256 && message.sessions.len() < 256);
+        // What was read is written as this room writes it; names of keys it does not write.
+        let message = Message { mki: Vec::new(), ..message };
+        assert_eq!(Message::parse(&message.write(NtpTime(1), ([0; 16], 2))), Some(message));
+    }
+    assert!(Receiver::new(&MasterKey([1; 30]), data.len() % 3).open(data).is_none());
 }
 
 /// The beginning of a connection, and behind it the body of a POST, cut where the first byte says: a tunnel is the same
@@ -316,7 +332,8 @@ struct Server {
 }
 
 impl Server {
-    fn new() -> Self {
+    /// `secure`: inside TLS.
+    fn new(secure: bool) -> Self {
         let now = MonoTime::from_nanos(1_000_000_000);
         let settings = ConnectionSettings {
             id: ConnectionId(1),
@@ -324,7 +341,7 @@ impl Server {
             local: (Ipv4Addr::LOCALHOST, 8554).into(),
             session_timeout: Duration::from_secs(60),
             transports: Transports { udp: true, tcp: true, multicast: true },
-            secure: false,
+            secure,
             server: "Eyrie".into(),
         };
         Server { connection: Connection::new(settings, now), sessions: Sessions::new(), now, closed: false }
@@ -386,15 +403,16 @@ impl Server {
                 session_id: 1,
                 version: 1,
                 tracks: vec![
-                    DescribedTrack { id: 0, format: video_format(), group: None },
-                    DescribedTrack { id: 1, format: audio_format(), group: None },
+                    DescribedTrack { id: 0, format: video_format(), group: None, key_message: None },
+                    DescribedTrack { id: 1, format: audio_format(), group: None, key_message: None },
                 ],
             }),
-            Ask::Setup { transports, .. } => Answer::SetUp(Accepted {
-                chosen: transports.len() - 1,
+            Ask::Setup(ask) => Answer::SetUp(Accepted {
+                chosen: ask.transports.len() - 1,
                 server_ports: Some((8000, 8001)),
                 group: None,
                 ssrc: 7,
+                key_message: ask.key_message.clone(),
             }),
             Ask::Play { session } => {
                 let session = self.sessions.get(*session).expect("a session that plays is there");

@@ -38,6 +38,7 @@ pub struct StreamPlan {
     pub relay: Option<Arc<str>>,
     /// The mark of its packets.
     pub dscp: u8,
+    pub srtp: bool,
     pub multicast: Option<Multicast>,
     pub video: Option<VideoPlan>,
     pub audio: Option<AudioPlan>,
@@ -119,6 +120,7 @@ impl StreamPlan {
             fresh: false,
             on_demand: false,
             dscp: 0,
+            srtp: false,
             multicast: None,
             max_viewers: None,
             relay: None,
@@ -213,6 +215,7 @@ fn stream_plan(config: &Config, stream: &StreamConfig) -> StreamPlan {
         max_viewers: (stream.max_viewers > 0).then_some(stream.max_viewers as usize),
         relay: stream.relay.as_deref().map(Arc::from),
         dscp: stream.dscp,
+        srtp: stream.srtp,
         multicast: stream.multicast.clone(),
         video,
         audio,

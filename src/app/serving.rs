@@ -145,6 +145,7 @@ impl Serving {
             camera: running.plan.video.as_ref().map(|video| video.camera.clone()),
             bitrate: running.plan.video.as_ref().map_or(0, |video| video.settings.bitrate),
             dscp: running.plan.dscp,
+            srtp: running.plan.srtp,
             multicast: running.plan.multicast.clone(),
         });
         Table { streams: entries.collect() }

@@ -252,7 +252,7 @@ fn stream(
         start: s.or("start", forms::choice(&[("fast", Start::Fast), ("fresh", Start::Fresh)], &[]), default.start),
         on_demand: s.or("on_demand", forms::boolean(), default.on_demand),
         overlay,
-        srtp: s.not_yet("srtp", forms::boolean(), default.srtp, "false"),
+        srtp: s.or("srtp", forms::boolean(), default.srtp),
         max_viewers: s.or("max_viewers", whole(0..=100_000), default.max_viewers),
         relay: s.or("relay", forms::optional(forms::rtsp_url()), None),
         dscp: s.or("dscp", whole(0..=63), default.dscp),

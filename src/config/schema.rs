@@ -224,6 +224,7 @@ pub struct StreamConfig {
     /// Camera and encoder run only while somebody watches.
     pub on_demand: bool,
     pub overlay: bool,
+    /// Over TLS the session description offers RTP/SAVP.
     pub srtp: bool,
     /// 0: as many as the server's caps allow.
     pub max_viewers: u32,

@@ -4,14 +4,16 @@ use super::{
     access::{Denied, Login},
     cursor::Cursor,
     feedback::Allowance,
+    keys::TrackKeys,
     multicast::{Interface, Member},
     state::State,
     viewer::{InterleavedOutlet, Outlet, UdpOutlet, Viewer, ViewerTrack},
 };
 use crate::{
+    rtp::{mikey::Message, srtp::Receiver},
     rtsp::{
-        Accepted, Answer, Ask, AskId, ConnectionId, DescribedTrack, Description, Input, Refusal, SessionId, StreamInfo,
-        StreamTarget, TrackInfo, TransportOffer,
+        Accepted, Answer, Ask, AskId, ConnectionId, DescribedTrack, Description, Input, Refusal, SessionId, SetupAsk,
+        StreamInfo, StreamTarget, TrackInfo, TransportOffer,
     },
     stream::{Hub, HubTrack},
     time::MonoTime,
@@ -49,10 +51,10 @@ impl State {
                     }
                 }
             }
-            Ask::Describe { stream, target, .. } => self.describe(connection, id, &stream, target.wants_group()),
-            Ask::Setup { session, stream, track, user, transports } => {
-                Some(self.set_up(connection, session, &stream, track, user.as_deref(), &transports, now))
+            Ask::Describe { stream, target, user } => {
+                self.describe(Describing { connection, user, group: target.wants_group() }, id, &stream)
             }
+            Ask::Setup(ask) => Some(self.set_up(connection, &ask, now)),
             Ask::Play { session } => self.play(connection, id, session, starting, now),
             Ask::Pause { session } => {
                 self.waiting.retain(|waiting| waiting.session != session);
@@ -106,15 +108,15 @@ impl State {
     }
 
     /// Waits, with the stream's sources running, until all its formats are known.
-    fn describe(&mut self, connection: ConnectionId, id: AskId, name: &str, group: bool) -> Option<Answer> {
-        let Some(hub) = self.hub(name) else { return Some(Answer::Refused(Refusal::NotFound)) };
-        if let Some(elsewhere) = self.full(hub) {
+    fn describe(&mut self, asked: Describing, id: AskId, name: &str) -> Option<Answer> {
+        let Some(hub) = self.hub(name).cloned() else { return Some(Answer::Refused(Refusal::NotFound)) };
+        if let Some(elsewhere) = self.full(&hub) {
             return Some(elsewhere);
         }
-        if let Some(description) = self.description(hub, group) {
+        if let Some(description) = self.description(&hub, &asked) {
             return Some(Answer::Described(description));
         }
-        let (hub, state) = (hub.clone(), self.me.clone());
+        let state = self.me.clone();
         spawn_local(async move {
             let _running = hub.demand().watch();
             let known = async {
@@ -124,26 +126,18 @@ impl State {
             };
             let _ = tokio::time::timeout(DESCRIBE_WAIT, known).await;
             if let Some(state) = state.upgrade() {
-                let description = state.borrow().description(&hub, group);
+                let mut state = state.borrow_mut();
+                let description = state.description(&hub, &asked);
                 let answer = description.map_or(Answer::Refused(Refusal::NotReady), Answer::Described);
-                state.borrow_mut().feed(connection, Input::Answer(id, answer), MonoTime::now());
+                state.feed(asked.connection, Input::Answer(id, answer), MonoTime::now());
             }
         });
         None
     }
 
-    #[allow(clippy::too_many_arguments)] // One for each thing that a SETUP says.
-    fn set_up(
-        &mut self,
-        connection: ConnectionId,
-        session: SessionId,
-        stream: &str,
-        track: u8,
-        user: Option<&str>,
-        transports: &[TransportOffer],
-        now: MonoTime,
-    ) -> Answer {
-        let Some(hub) = self.hub(stream).cloned() else { return Answer::Refused(Refusal::NotFound) };
+    fn set_up(&mut self, connection: ConnectionId, ask: &SetupAsk, now: MonoTime) -> Answer {
+        let session = ask.session;
+        let Some(hub) = self.hub(&ask.stream).cloned() else { return Answer::Refused(Refusal::NotFound) };
         if !self.viewers.contains_key(&session)
             && let Some(elsewhere) = self.full(&hub)
         {
@@ -155,7 +149,7 @@ impl State {
             return Answer::Refused(Refusal::NotReady);
         }
         let dscp = self.streams.get(&hub.id()).map_or(0, |stream| stream.entry.dscp);
-        let Some(index) = hub.tracks().iter().position(|candidate| candidate.id == track) else {
+        let Some(index) = hub.tracks().iter().position(|candidate| candidate.id == ask.track) else {
             return Answer::Refused(Refusal::NotFound);
         };
         let interval = hub.tracks().iter().find_map(|track| track.format()?.picture().map(|(_, fps)| fps.interval()));
@@ -168,15 +162,25 @@ impl State {
             (Some(Outlet::Interleaved(_)), offer) => matches!(offer, TransportOffer::Interleaved { .. }),
             (Some(Outlet::Member(_) | Outlet::Group(_)), offer) => *offer == TransportOffer::Multicast,
         };
+        let protected = self.viewers.get(&session).map(Viewer::is_protected);
         let group = self.group(hub.id(), index);
-        let fits = |offer: &TransportOffer| (*offer != TransportOffer::Multicast || group.is_some()) && fits(offer);
-        let Some(chosen) = transports.iter().position(fits) else {
+        let fits = |offer: &TransportOffer| {
+            (*offer != TransportOffer::Multicast || group.is_some())
+                && protected.is_none_or(|protected| protected == offer.is_srtp())
+                && fits(offer)
+        };
+        let Some(chosen) = ask.transports.iter().position(fits) else {
             return Answer::Refused(Refusal::UnsupportedTransport);
         };
-        let offer = transports[chosen];
+        let offer = ask.transports[chosen];
+        let keys = match offer.is_srtp().then(|| self.track_keys(connection, ask, hub.id(), index)).transpose() {
+            Ok(keys) => keys,
+            Err(refusal) => return Answer::Refused(refusal),
+        };
+        let key_message = keys.as_ref().and_then(|keys| self.key_message(hub.id(), index, &keys.ours));
         let udp_track = match offer {
             TransportOffer::Interleaved { .. } | TransportOffer::Multicast => None,
-            TransportOffer::Udp { client_rtp, client_rtcp } => {
+            TransportOffer::Udp { client_rtp, client_rtcp, .. } => {
                 match self.open_udp(session, index, peer_address, local, (client_rtp, client_rtcp), dscp) {
                     Ok(track) => Some(track),
                     Err(error) => {
@@ -198,7 +202,7 @@ impl State {
             hub: hub.id(),
             stream: hub.name().into(),
             peer: peer_address,
-            user: user.map(str::to_owned),
+            user: ask.user.as_deref().map(str::to_owned),
             since: None,
             cursor: None,
             outlet: match (offer, interface) {
@@ -215,11 +219,11 @@ impl State {
             _watch: hub.demand().watch(),
         });
         let ssrc = hub.tracks()[index].ssrc;
-        viewer.tracks[index] = Some(ViewerTrack { ssrc, clock_rate, ..ViewerTrack::default() });
+        viewer.tracks[index] = Some(ViewerTrack { ssrc, clock_rate, keys, ..ViewerTrack::default() });
         match (&mut viewer.outlet, offer, udp_track) {
             (Outlet::Member(_), TransportOffer::Multicast, _) => {}
             (Outlet::Udp(outlet), _, Some(track)) => outlet.tracks[index] = Some(track),
-            (Outlet::Interleaved(outlet), TransportOffer::Interleaved { rtp, rtcp }, _) => {
+            (Outlet::Interleaved(outlet), TransportOffer::Interleaved { rtp, rtcp, .. }, _) => {
                 outlet.channels[index] = Some((rtp, rtcp));
                 if let Some(peer) = self.peers.get_mut(&connection)
                     && !peer.viewers.contains(&session)
@@ -232,7 +236,7 @@ impl State {
         let udp = matches!(offer, TransportOffer::Udp { .. });
         let server_ports = self.settings.ports.filter(|_| udp).map(|port| (port, port + 1));
         let group = interface.and(group);
-        Answer::SetUp(Accepted { chosen, server_ports, group, ssrc })
+        Answer::SetUp(Accepted { chosen, server_ports, group, ssrc, key_message })
     }
 
     /// What one viewer more gets of a stream that has all it takes.
@@ -250,17 +254,45 @@ impl State {
             && same < self.settings.max_connections_per_address.max(FEW_SESSIONS)
     }
 
+    /// A track's keys for a viewer: ours, and those of what it sends, which are ours too if it names none.
+    fn track_keys(
+        &mut self,
+        connection: ConnectionId,
+        ask: &SetupAsk,
+        hub: u64,
+        track: usize,
+    ) -> Result<Box<TrackKeys>, Refusal> {
+        let ours = self.setup_key(connection, ask.user.as_ref(), hub, track).ok_or(Refusal::Internal)?;
+        let theirs = match &ask.key_message {
+            Some(message) => {
+                let message = Message::parse(message).ok_or(Refusal::KeyManagement)?;
+                Receiver::new(&message.key, message.mki.len())
+            }
+            None => Receiver::new(ours.key(), 0),
+        };
+        let rollover = self.rollover(hub, track, &ours);
+        Ok(Box::new(TrackKeys { ours, rollover, theirs }))
+    }
+
     /// None while the format of a track is not known.
-    fn description(&self, hub: &Hub, in_group: bool) -> Option<Description> {
+    fn description(&mut self, hub: &Hub, asked: &Describing) -> Option<Description> {
+        let srtp = !asked.group && self.streams.get(&hub.id()).is_some_and(|stream| stream.entry.srtp);
+        let srtp = srtp && self.is_secure(asked.connection);
         let describe = |(index, track): (usize, &HubTrack)| {
-            let group = self.group(hub.id(), index).filter(|_| in_group);
-            Some(DescribedTrack { id: track.id, format: track.format()?, group })
+            let group = self.group(hub.id(), index).filter(|_| asked.group);
+            let format = track.format()?;
+            let key_message = match srtp {
+                true => Some(self.describe_key(asked.connection, asked.user.as_ref(), hub.id(), index)?),
+                false => None,
+            };
+            Some(DescribedTrack { id: track.id, format, group, key_message })
         };
         let tracks: Option<_> = hub.tracks().iter().enumerate().map(describe).collect();
+        let keys = self.streams.get(&hub.id()).map_or(0, |stream| stream.keys.made());
         Some(Description {
             name: hub.name().to_owned(),
             session_id: hub.session_id(),
-            version: hub.version(),
+            version: hub.version() + keys,
             tracks: tracks?,
         })
     }
@@ -268,6 +300,14 @@ impl State {
     fn hub(&self, name: &str) -> Option<&Arc<Hub>> {
         self.streams.values().map(|stream| &stream.entry.hub).find(|hub| hub.name() == name)
     }
+}
+
+/// Who asks for a description.
+struct Describing {
+    connection: ConnectionId,
+    user: Option<Arc<str>>,
+    /// Of the stream's group.
+    group: bool,
 }
 
 /// Answers who guessed wrong, later; what that connection sends meanwhile waits.

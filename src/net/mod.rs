@@ -16,6 +16,7 @@ mod census;
 mod clients;
 mod cursor;
 mod feedback;
+mod keys;
 mod link;
 mod media;
 mod multicast;
@@ -72,6 +73,8 @@ pub struct TableEntry {
     pub bitrate: u32,
     /// The mark of its packets, 0 to 63 (RFC 2474 §3).
     pub dscp: u8,
+    /// Inside TLS its description offers RTP/SAVP.
+    pub srtp: bool,
     /// Where it goes for all members of its group at once.
     pub multicast: Option<Multicast>,
 }

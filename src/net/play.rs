@@ -222,7 +222,7 @@ fn beginning(viewer: &Viewer, stream: &Stream, now: MonoTime) -> Beginning {
     if video.is_none() {
         return Beginning::At(stream.ring.end());
     }
-    let key = newest_key(stream, now);
+    let key = newest_key(stream, now).filter(|(position, _)| can_read(viewer, stream, *position));
     if let Some((position, arrived)) = key
         && now.since(arrived) <= YOUNG
     {
@@ -236,6 +236,15 @@ fn beginning(viewer: &Viewer, stream: &Stream, now: MonoTime) -> Beginning {
         _ if stream.entry.fresh => Beginning::AtNextKey { settle_at: never },
         _ => Beginning::AtNextKey { settle_at: now + ASKED_WAIT },
     }
+}
+
+/// Whether a viewer with SRTP, told where the rollover counter is, can open what goes out from `position` on.
+fn can_read(viewer: &Viewer, stream: &Stream, position: u64) -> bool {
+    viewer.tracks.iter().enumerate().all(|(index, track)| {
+        let keys = track.as_ref().and_then(|track| track.keys.as_ref());
+        let next = keys.zip(stream.ring.next_of(index, position));
+        next.is_none_or(|(keys, next)| keys.ours.rollover(next.batch.extended()) >= keys.rollover)
+    })
 }
 
 /// Whether it is known of each track where it begins.
@@ -254,13 +263,14 @@ fn all_flow(viewer: &Viewer, stream: &Stream, position: u64, now: MonoTime) -> b
 fn play_starts(viewer: &Viewer, stream: &Stream, position: u64) -> Vec<PlayStart> {
     let tracks = stream.entry.hub.tracks().iter().enumerate();
     let begins = tracks.filter(|(index, _)| viewer.tracks[*index].is_some()).filter_map(|(index, track)| {
-        let (seq, rtptime) = match stream.ring.next_of(index, position) {
-            Some(next) => (next.batch.first_sequence(), next.batch.timestamp()),
+        let (extended, rtptime) = match stream.ring.next_of(index, position) {
+            Some(next) => (next.batch.extended(), next.batch.timestamp()),
             None => {
                 let last = &stream.ring.newest_of(index)?.batch;
-                (last.first_sequence().wrapping_add(last.len() as u16), last.next_timestamp())
+                (last.extended() + last.len() as u64, last.next_timestamp())
             }
         };
+        let seq = viewer.tracks[index].as_ref()?.sequence(extended);
         Some(PlayStart { track: track.id, seq, rtptime })
     });
     begins.collect()

@@ -23,15 +23,6 @@ pub enum Kind {
     Rtcp,
 }
 
-impl Kind {
-    fn accepts(self, datagram: &[u8]) -> bool {
-        match self {
-            Self::Rtp => is_well_formed_rtp(datagram) && !is_rtcp(datagram),
-            Self::Rtcp => rtcp::is_well_formed(datagram),
-        }
-    }
-}
-
 /// Hears the datagrams that no viewer's own socket takes, without end.
 pub async fn hear_strangers(state: Rc<RefCell<State>>, socket: UdpSocket, kind: Kind) {
     let mut buffer = [0; DATAGRAM];
@@ -123,7 +114,9 @@ impl State {
     /// with a packet of its own: its port is learnt if nothing has come from the announced one, and if no other session
     /// of that address waits for the same. All else is dropped and counted.
     fn heard_stranger(&mut self, from: SocketAddr, kind: Kind, datagram: &[u8], now: MonoTime) {
-        let Some((session, track)) = self.awaited(from, kind).filter(|_| kind.accepts(datagram)) else {
+        let Some((session, track)) =
+            self.awaited(from, kind).filter(|(session, track)| self.is_from(*session, *track, kind, datagram))
+        else {
             self.strangers += 1;
             return;
         };
@@ -137,6 +130,17 @@ impl State {
             *channel = learnt;
         }
         self.heard(session, track, kind, datagram, now);
+    }
+
+    /// Whether a datagram may be of that session's client.
+    fn is_from(&self, session: SessionId, track: usize, kind: Kind, datagram: &[u8]) -> bool {
+        let keys = || self.viewers.get(&session)?.tracks[track].as_ref()?.keys.as_ref();
+        match (kind, keys()) {
+            // Nobody sends us media: it only opens the way.
+            (Kind::Rtp, _) => is_well_formed_rtp(datagram) && !is_rtcp(datagram),
+            (Kind::Rtcp, None) => rtcp::is_well_formed(datagram),
+            (Kind::Rtcp, Some(keys)) => keys.theirs.is_authentic(datagram),
+        }
     }
 
     /// The one session of that address that has not heard from its announced port, and its track: of several the one

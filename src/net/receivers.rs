@@ -21,7 +21,13 @@ impl State {
     /// RTCP from a viewer, on the way back of one of its tracks.
     pub fn receive_report(&mut self, session: SessionId, track: usize, packet: &[u8], now: MonoTime) {
         let arrival = self.wall().wall(now).ntp();
-        for event in rtcp::parse(packet) {
+        let keys = self.viewers.get_mut(&session).and_then(|viewer| viewer.tracks[track].as_mut()?.keys.as_mut());
+        let events = match keys {
+            // What was not made under its key, or comes again, says nothing.
+            Some(keys) => keys.theirs.open(packet).map_or_else(Vec::new, |opened| rtcp::parse(&opened)),
+            None => rtcp::parse(packet),
+        };
+        for event in events {
             let Some(viewer) = self.viewers.get_mut(&session) else { return };
             match event {
                 Event::Report { from } => {

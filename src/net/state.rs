@@ -2,6 +2,7 @@ use super::{
     Table, TableEntry,
     access::{Access, Visitor},
     census::Census,
+    keys::{StreamKeys, ToldKey},
     link::Link,
     multicast::RunningGroup,
     pipe::Pipe,
@@ -64,6 +65,7 @@ pub struct State {
 pub struct Stream {
     pub entry: TableEntry,
     pub ring: Ring,
+    pub keys: StreamKeys,
     /// Its groups that are sent to.
     pub groups: Vec<RunningGroup>,
     /// Who watches it.
@@ -87,6 +89,8 @@ pub struct Peer {
     pub visitor: Visitor,
     /// What it has asked for lately.
     pub asked: Bucket,
+    /// Media keys that it was told by descriptions.
+    pub keys: Vec<ToldKey>,
     pub link: Link,
     /// None: RTSP as it is.
     pub tunnel: Option<Tunnel>,
@@ -159,7 +163,13 @@ impl State {
                     }
                     Stream { entry, ..stream }
                 }
-                None => Stream { entry, ring: Ring::default(), groups: Vec::new(), viewers: Vec::new() },
+                None => Stream {
+                    entry,
+                    ring: Ring::default(),
+                    keys: StreamKeys::default(),
+                    groups: Vec::new(),
+                    viewers: Vec::new(),
+                },
             };
             kept.insert(id, stream);
         }
@@ -174,6 +184,7 @@ impl State {
             .iter()
             .filter(|session| !access.may_still_view(session.user.as_deref(), session.peer, &session.stream));
         ended.extend(barred.map(|session| session.id));
+        ended.extend(self.renew_keys());
         // Members of a group that is elsewhere now.
         let members = self.viewers.iter().filter(|(_, viewer)| matches!(viewer.outlet, Outlet::Member(_)));
         ended.extend(members.filter(|(_, viewer)| regrouped.contains(&viewer.hub)).map(|(id, _)| *id));
@@ -272,7 +283,10 @@ impl State {
         }
         for (index, track) in viewer.tracks.iter().enumerate() {
             let Some(track) = track else { continue };
-            let bye = rtcp::bye(track.ssrc, &self.settings.cname);
+            let mut bye = rtcp::bye(track.ssrc, &self.settings.cname);
+            if !track.protect(&mut bye) {
+                continue;
+            }
             match &viewer.outlet {
                 Outlet::Member(_) => {}
                 Outlet::Udp(udp) | Outlet::Group(udp) => {

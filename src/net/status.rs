@@ -47,6 +47,8 @@ pub struct TransportName {
     pub way: Way,
     /// Media goes inside TLS.
     pub tls: bool,
+    /// Each packet is encrypted by itself.
+    pub srtp: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +69,8 @@ impl fmt::Display for TransportName {
             Way::WebSocket => "websocket",
             Way::Multicast => "multicast",
         })?;
-        f.write_str(if self.tls { "+tls" } else { "" })
+        f.write_str(if self.tls { "+tls" } else { "" })?;
+        f.write_str(if self.srtp { "+srtp" } else { "" })
     }
 }
 
@@ -105,9 +108,10 @@ impl State {
 
     /// How media gets to this viewer.
     pub fn transport_of(&self, viewer: &Viewer) -> TransportName {
+        let srtp = viewer.is_protected();
         match &viewer.outlet {
-            Outlet::Member(_) | Outlet::Group(_) => TransportName { way: Way::Multicast, tls: false },
-            Outlet::Udp(_) => TransportName { way: Way::Udp, tls: false },
+            Outlet::Member(_) | Outlet::Group(_) => TransportName { way: Way::Multicast, tls: false, srtp },
+            Outlet::Udp(_) => TransportName { way: Way::Udp, tls: false, srtp },
             Outlet::Interleaved(outlet) => {
                 let peer = self.peers.get(&ConnectionId(outlet.connection));
                 let way = match peer.and_then(|peer| peer.tunnel.as_ref()) {
@@ -115,7 +119,7 @@ impl State {
                     Some(Tunnel::Http) => Way::Http,
                     Some(Tunnel::WebSocket(_)) => Way::WebSocket,
                 };
-                TransportName { way, tls: peer.is_some_and(|peer| peer.pipe.is_secure()) }
+                TransportName { way, tls: peer.is_some_and(|peer| peer.pipe.is_secure()), srtp }
             }
         }
     }

@@ -1,13 +1,14 @@
 use super::{
     cursor::Cursor,
     feedback::{Allowance, Feedback},
+    keys::TrackKeys,
     multicast::Member,
     pacer::Pacer,
     reports::{ReportContext, ReportTimer},
     ring::Ring,
     udp,
 };
-use crate::{stream::Watch, time::MonoTime};
+use crate::{rtp::PacketBatch, stream::Watch, time::MonoTime};
 use bytes::Bytes;
 use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 use tokio::net::UdpSocket;
@@ -45,6 +46,26 @@ pub struct ViewerTrack {
     pub feedback: Feedback,
     /// Its receiver has said BYE.
     pub gone: bool,
+    /// None: it goes in clear, or inside TLS alone.
+    pub keys: Option<Box<TrackKeys>>,
+}
+
+impl ViewerTrack {
+    /// A batch as it goes to this viewer.
+    fn form<'b>(&self, batch: &'b Arc<PacketBatch>) -> &'b Arc<PacketBatch> {
+        self.keys.as_ref().map_or(batch, |keys| batch.protected(&keys.ours))
+    }
+
+    /// Makes of an RTCP packet what goes to this viewer. False: it must not be sent.
+    #[must_use]
+    pub fn protect(&self, packet: &mut Vec<u8>) -> bool {
+        self.keys.as_ref().is_none_or(|keys| keys.ours.protect_report(packet))
+    }
+
+    /// The sequence number that this viewer sees for the packet with that extended one.
+    pub fn sequence(&self, extended: u64) -> u16 {
+        self.keys.as_ref().map_or(extended, |keys| keys.ours.index(extended)) as u16
+    }
 }
 
 /// How one viewer is sent to.
@@ -127,12 +148,15 @@ impl UdpOutlet {
                 cursor.advance();
                 continue;
             };
-            let total = entry.batch.bytes().len();
+            let batch = track.form(&entry.batch);
+            let total = batch.bytes().len();
             let mut sent = match self.under_way {
                 Some((position, sent)) if position == cursor.position() => sent,
                 _ => {
                     self.pacer.begin(total, self.interval, context.now);
-                    if let Some(report) = track.reports.due(&entry.batch, track.clock_rate, context) {
+                    if let Some(mut report) = track.reports.due(&entry.batch, track.clock_rate, context)
+                        && track.protect(&mut report)
+                    {
                         // Lost reports are made up for by the next.
                         let _ = udp::send_datagram(&route.rtcp.socket, &report);
                     }
@@ -140,7 +164,7 @@ impl UdpOutlet {
                 }
             };
             let allowed = self.pacer.allowance(context.now);
-            match udp::send_batch(&route.rtp.socket, &entry.batch, sent, allowed, &mut self.offload) {
+            match udp::send_batch(&route.rtp.socket, batch, sent, allowed, &mut self.offload) {
                 Ok(to) => {
                     self.pacer.spend(to - sent);
                     *bytes += (to - sent) as u64;
@@ -180,6 +204,11 @@ impl Viewer {
         matches!(self.outlet, Outlet::Group(_))
     }
 
+    /// Whether its packets are encrypted each by itself.
+    pub fn is_protected(&self) -> bool {
+        self.tracks.iter().flatten().any(|track| track.keys.is_some())
+    }
+
     /// Sends what is due over UDP. An interleaved viewer's connection fetches its own.
     pub fn send(&mut self, ring: &Ring, context: &ReportContext<'_>) -> Left {
         let (Some(cursor), Outlet::Udp(udp) | Outlet::Group(udp)) = (&mut self.cursor, &mut self.outlet) else {
@@ -193,12 +222,13 @@ impl Viewer {
         let (Some(cursor), Outlet::Interleaved(outlet)) = (&mut self.cursor, &self.outlet) else { return None };
         while let Some(entry) = cursor.entry(ring) {
             let route = outlet.channels[entry.track].zip(self.tracks[entry.track].as_mut());
-            let (batch, track_of_entry) = (entry.batch.clone(), route);
             cursor.advance();
-            let Some(((rtp, rtcp), track)) = track_of_entry else { continue };
-            let report = track.reports.due(&batch, track.clock_rate, context).map(|report| framed(rtcp, &report));
+            let Some(((rtp, rtcp), track)) = route else { continue };
+            let mut report = track.reports.due(&entry.batch, track.clock_rate, context);
+            report = report.and_then(|mut report| track.protect(&mut report).then_some(report));
+            let batch = track.form(&entry.batch).clone();
             self.bytes += batch.bytes().len() as u64;
-            return Some(NextInterleaved { batch, channel: rtp, report });
+            return Some(NextInterleaved { batch, channel: rtp, report: report.map(|report| framed(rtcp, &report)) });
         }
         None
     }

@@ -58,16 +58,8 @@ pub enum Ask {
     },
     /// Answer: [`Answer::Described`].
     Describe { target: StreamTarget, stream: Arc<str>, user: Option<Arc<str>> },
-    /// Take up one track's transport. Answer: [`Answer::SetUp`].
-    Setup {
-        /// New, or one that is already in [`super::Sessions`] (another track, or the same one anew).
-        session: SessionId,
-        stream: Arc<str>,
-        track: u8,
-        user: Option<Arc<str>>,
-        /// Those of the client's alternatives that are on offer here, in the client's order; never empty.
-        transports: Vec<TransportOffer>,
-    },
+    /// Take up one track's transport. Answer: [`Answer::SetUp`]; refusal `KeyManagement` if the client's key is none.
+    Setup(SetupAsk),
     /// Answer: [`Answer::Playing`]. Comes for a playing session too. Refusal `SessionOver`: the session is removed.
     Play { session: SessionId },
     /// Answer: [`Answer::Done`]. Refusal `SessionOver`: the session is removed.
@@ -75,6 +67,20 @@ pub enum Ask {
     /// Stop the viewer (RTCP BYE goes out before the response). Answer: [`Answer::Done`], whereupon the session is
     /// removed.
     Teardown { session: SessionId },
+}
+
+/// The transport of one track, as a client wants it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetupAsk {
+    /// New, or one that is already in [`super::Sessions`] (another track, or the same one anew).
+    pub session: SessionId,
+    pub stream: Arc<str>,
+    pub track: u8,
+    pub user: Option<Arc<str>>,
+    /// Those of the client's alternatives that are on offer here, in the client's order; never empty.
+    pub transports: Vec<TransportOffer>,
+    /// The client's own MIKEY message (RFC 4567), if it sent one: under that key it sends RTCP.
+    pub key_message: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -156,10 +162,12 @@ pub struct DescribedTrack {
     pub format: TrackFormat,
     /// Of the group, where the client asked for it (`?multicast`) and there is one.
     pub group: Option<Group>,
+    /// The MIKEY message with its key, where the profile is RTP/SAVP.
+    pub key_message: Option<Vec<u8>>,
 }
 
 /// A transport that was taken up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// Which of the ask's `transports`.
     pub chosen: usize,
@@ -169,6 +177,8 @@ pub struct Accepted {
     pub group: Option<Group>,
     /// Of the packets to come.
     pub ssrc: u32,
+    /// RTP/SAVP: the MIKEY message with their key.
+    pub key_message: Option<Vec<u8>>,
 }
 
 /// Where a track begins: RTP-Info (RFC 2326 §12.33).

@@ -54,7 +54,7 @@ mod tests;
 
 pub use ask::{
     Accepted, Answer, Ask, AskId, CloseReason, DescribedTrack, Description, Input, Output, PlayStart, Refusal,
-    StreamInfo, TrackInfo,
+    SetupAsk, StreamInfo, TrackInfo,
 };
 pub use connection::{Connection, ConnectionSettings};
 pub use headers::transport::{Group, TransportOffer, Transports};
@@ -67,6 +67,7 @@ pub use url::{StreamTarget, same_target};
 #[doc(hidden)]
 pub fn read_header_value(value: &str) {
     headers::transport::parse(value);
+    headers::key_mgmt::parse(value);
     headers::range::ends_before_it_starts(value);
     headers::range::is_by_the_clock(value);
     headers::accepts_sdp(std::iter::once(value));

@@ -10,6 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// IP, UDP and RTP headers of one packet.
 const PACKET_OVERHEAD: u64 = 20 + 8 + 12;
+/// What SRTP adds to each (RFC 4568 §6.2).
+const SRTP_OVERHEAD: u64 = 10;
 /// Blocks of sound per second at 20 ms each.
 const AUDIO_PACKETS_PER_SECOND: u64 = 50;
 
@@ -39,15 +41,26 @@ pub(super) fn write(description: &Description, local: IpAddr) -> Vec<u8> {
 
 fn media(track: &DescribedTrack) -> Media {
     let payload_type = track.format.payload_type();
-    let (kind, bandwidth, mut attributes) = match &track.format {
-        TrackFormat::H264(format) => (MediaType::Video, Some(h264_bandwidth(format)), h264(format, payload_type)),
-        TrackFormat::Jpeg(format) => (MediaType::Video, None, jpeg(format, payload_type)),
-        TrackFormat::Audio(format) => (MediaType::Audio, audio_bandwidth(format), audio(format, payload_type)),
+    let (protocol, overhead) = match track.key_message {
+        Some(_) => (TransportProto::RtpSavp, PACKET_OVERHEAD + SRTP_OVERHEAD),
+        None => (TransportProto::RtpAvp, PACKET_OVERHEAD),
     };
+    let (kind, bandwidth, mut attributes) = match &track.format {
+        TrackFormat::H264(format) => {
+            (MediaType::Video, Some(h264_bandwidth(format, overhead)), h264(format, payload_type))
+        }
+        TrackFormat::Jpeg(format) => (MediaType::Video, None, jpeg(format, payload_type)),
+        TrackFormat::Audio(format) => {
+            (MediaType::Audio, audio_bandwidth(format, overhead), audio(format, payload_type))
+        }
+    };
+    // RFC 4567 §3.1.
+    let keys = track.key_message.as_ref().map(|message| format!("mikey {}", BASE64_STANDARD.encode(message)));
+    attributes.extend(keys.map(|keys| value("key-mgmt", keys)));
     attributes.push(value("control", format!("trackID={}", track.id)));
     // Port 0: the client chooses by SETUP (RFC 2326 §C.1.2).
     let port = track.group.map_or(0, |group| group.port);
-    let mut media = Media::new(kind, port, TransportProto::RtpAvp, payload_type.to_string());
+    let mut media = Media::new(kind, port, protocol, payload_type.to_string());
     media.bandwidths = bandwidth.map(|kbit| Bandwidth::new(BandwidthType::As, kbit)).into_iter().collect();
     media.attributes = attributes;
     media
@@ -79,11 +92,11 @@ fn framerate(fps: FrameRate) -> Attribute {
 }
 
 /// In kbit/s with all headers (RFC 4566 §5.8, RFC 3550 §6.2): the configured rate may be exceeded by a tenth.
-fn h264_bandwidth(format: &H264Format) -> u64 {
+fn h264_bandwidth(format: &H264Format, overhead: u64) -> u64 {
     let coded = u64::from(format.bitrate) * 110 / 100;
     // Small pictures fill no packets: at least two of them for each picture.
     let packets = (coded / (1200 * 8)).max(2 * format.fps.as_f64().ceil() as u64);
-    (coded + packets * PACKET_OVERHEAD * 8).div_ceil(1000)
+    (coded + packets * overhead * 8).div_ceil(1000)
 }
 
 fn audio(format: &AudioFormat, payload_type: u8) -> Vec<Attribute> {
@@ -127,7 +140,7 @@ fn encoding(name: &str, rate: u32, channels: u16) -> String {
 }
 
 /// In kbit/s with all headers; none for Opus and AAC, whose rate their format does not tell.
-fn audio_bandwidth(format: &AudioFormat) -> Option<u64> {
+fn audio_bandwidth(format: &AudioFormat, overhead: u64) -> Option<u64> {
     let bits = match format.codec {
         AudioCodec::Pcmu | AudioCodec::Pcma => 8,
         AudioCodec::L16 => 16,
@@ -136,7 +149,7 @@ fn audio_bandwidth(format: &AudioFormat) -> Option<u64> {
     let coded = u64::from(format.rate) * u64::from(format.channels) * bits;
     // Large blocks are cut into packets.
     let packets = AUDIO_PACKETS_PER_SECOND + coded / (1200 * 8);
-    Some((coded + packets * PACKET_OVERHEAD * 8).div_ceil(1000))
+    Some((coded + packets * overhead * 8).div_ceil(1000))
 }
 
 fn value(name: &str, value: impl ToString) -> Attribute {
@@ -161,11 +174,16 @@ mod tests {
             bitrate: 2_000_000,
             parameter_sets,
         };
-        DescribedTrack { id: 0, format: TrackFormat::H264(format), group: None }
+        DescribedTrack { id: 0, format: TrackFormat::H264(format), group: None, key_message: None }
     }
 
     fn sound(codec: AudioCodec, rate: u32, channels: u16) -> DescribedTrack {
-        DescribedTrack { id: 1, format: TrackFormat::Audio(AudioFormat { codec, rate, channels }), group: None }
+        DescribedTrack {
+            id: 1,
+            format: TrackFormat::Audio(AudioFormat { codec, rate, channels }),
+            group: None,
+            key_message: None,
+        }
     }
 
     fn attribute(media: &Media, name: &str) -> String {
@@ -239,7 +257,7 @@ mod tests {
         let format = JpegFormat { size: Size::new(1366, 768), fps: FrameRate::new(15, 1) };
         let text = describe(
             "main",
-            vec![DescribedTrack { id: 0, format: TrackFormat::Jpeg(format), group: None }],
+            vec![DescribedTrack { id: 0, format: TrackFormat::Jpeg(format), group: None, key_message: None }],
             "192.0.2.1",
         );
         let expected =
@@ -260,7 +278,7 @@ mod tests {
             let parameter_sets = ParameterSets { sps: sets.0.clone().into(), pps: sets.1.into() };
             let (size, fps) = (Size::new(640, 360), FrameRate::new(30000, 1001));
             let video = TrackFormat::H264(H264Format { size, fps, bitrate, parameter_sets });
-            let tracks = vec![DescribedTrack { id: 0, format: video, group: None }, sound(codec, rate, channels)];
+            let tracks = vec![DescribedTrack { id: 0, format: video, group: None, key_message: None }, sound(codec, rate, channels)];
             let described = Description { name: name.clone(), session_id, version, tracks };
             let text = write(&described, local);
             let read = sdp_types::Session::parse(&text).unwrap();
@@ -273,6 +291,15 @@ mod tests {
             let fmtp = attribute(&read.medias[0], "fmtp");
             prop_assert!(fmtp.contains(&BASE64_STANDARD.encode(&sets.0)), "{}", fmtp);
         }
+    }
+
+    #[test]
+    fn a_key_stands_with_its_track() {
+        let track = DescribedTrack { key_message: Some(vec![1, 2, 3, 4]), ..sound(AudioCodec::Pcmu, 8000, 1) };
+        let text = describe("main", vec![track], "192.0.2.1");
+        let expected = "m=audio 0 RTP/SAVP 0\r\nb=AS:87\r\na=rtpmap:0 PCMU/8000\r\na=key-mgmt:mikey AQIDBA==\r\n\
+                        a=control:trackID=1\r\n";
+        assert!(text.ends_with(expected), "{text}");
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! SETUP: one track's transport, in a new session or one that is there (RFC 2326 §10.4).
 
 use super::{
-    Accepted, Ask, Connection, Refusal, Session, SessionId, SessionState, SessionTrack, Sessions, StreamInfo,
+    Accepted, Ask, Connection, Refusal, Session, SessionId, SessionState, SessionTrack, Sessions, SetupAsk, StreamInfo,
     Transport, TransportOffer,
-    headers::transport::{self, Alternative, Lower},
+    headers::{
+        key_mgmt,
+        transport::{self, Alternative, Lower},
+    },
     methods::{Checked, Exchange, Outcome, Step, named_stream, refused, session_header},
     response::{ALLOWED_WHILE_PLAYING, Response},
 };
@@ -60,6 +63,7 @@ impl Connection {
         if offers.is_empty() {
             return Err(Response::new(461));
         }
+        let key_message = key_message(exchange, &offers)?;
         let live = self.own.iter().filter(|id| sessions.get(**id).is_some()).count();
         if existing.is_none() && live >= MAX_SESSIONS {
             return Err(refused(Refusal::NotReady));
@@ -68,13 +72,14 @@ impl Connection {
             Some(session) => session,
             None => SessionId::random().map_err(|_| Response::new(500))?,
         };
-        let ask = Ask::Setup {
+        let ask = Ask::Setup(SetupAsk {
             session,
             stream: stream.name.clone(),
             track,
             user: user.clone(),
             transports: offers.iter().map(|(_, offer)| *offer).collect(),
-        };
+            key_message,
+        });
         let fresh = existing.is_none();
         Ok(Outcome::Ask(ask, Step::Setup(SetupStep { session, fresh, stream: stream.name, user, track, offers })))
     }
@@ -101,17 +106,16 @@ impl Connection {
         let offered = self.settings.transports;
         let alternatives = exchange.request.headers("Transport").flat_map(transport::parse);
         alternatives
+            .filter(|alternative| offered.offer(alternative, self.settings.secure))
             .filter_map(|alternative| {
+                let srtp = alternative.srtp;
                 let offer = match alternative.lower {
-                    Lower::Udp { rtp, rtcp, .. } if offered.udp => {
-                        TransportOffer::Udp { client_rtp: rtp, client_rtcp: rtcp }
-                    }
-                    Lower::Tcp { channels } if offered.tcp => {
+                    Lower::Udp { rtp, rtcp, .. } => TransportOffer::Udp { client_rtp: rtp, client_rtcp: rtcp, srtp },
+                    Lower::Tcp { channels } => {
                         let (rtp, rtcp) = channels.filter(free).or_else(any_free)?;
-                        TransportOffer::Interleaved { rtp, rtcp }
+                        TransportOffer::Interleaved { rtp, rtcp, srtp }
                     }
-                    Lower::Multicast { .. } if offered.multicast => TransportOffer::Multicast,
-                    _ => return None,
+                    Lower::Multicast { .. } => TransportOffer::Multicast,
                 };
                 Some((alternative, offer))
             })
@@ -130,8 +134,8 @@ impl Connection {
         let &(asked, offer) = setup.offers.get(accepted.chosen).ok_or_else(|| Response::new(500))?;
         let peer = self.settings.peer.ip();
         let transport = match offer {
-            TransportOffer::Udp { client_rtp, client_rtcp } => Transport::Udp { peer, client_rtp, client_rtcp },
-            TransportOffer::Interleaved { rtp, rtcp } => {
+            TransportOffer::Udp { client_rtp, client_rtcp, .. } => Transport::Udp { peer, client_rtp, client_rtcp },
+            TransportOffer::Interleaved { rtp, rtcp, .. } => {
                 Transport::Interleaved { connection: self.settings.id, rtp, rtcp }
             }
             TransportOffer::Multicast => Transport::Multicast,
@@ -156,15 +160,29 @@ impl Connection {
         // It may have ended while the worker was asked.
         let session = sessions.get_mut(setup.session).ok_or_else(|| Response::new(454))?;
         let url = exchange.url.track_url(&self.origin);
+        let keys = accepted.key_message.as_ref().map(|message| key_mgmt::write(&url, message));
         let track = SessionTrack { id: setup.track, transport, url };
         match session.tracks.iter_mut().find(|other| other.id == setup.track) {
             Some(other) => *other = track,
             None => session.tracks.push(track),
         }
         let ports = accepted.server_ports.filter(|_| matches!(offer, TransportOffer::Udp { .. }));
-        Ok(Response::ok()
+        let response = Response::ok()
             .with("Transport", transport::answer(asked, offer, ports, accepted.group, accepted.ssrc))
             .with("Session", session_header(session))
-            .with("Cache-Control", "no-cache"))
+            .with("Cache-Control", "no-cache");
+        Ok(match keys {
+            Some(keys) => response.with("KeyMgmt", keys),
+            None => response,
+        })
     }
+}
+
+/// What the client says of its own key, where keys may come to be used: 463 if that cannot be read.
+fn key_message(exchange: &Exchange, offers: &[(Alternative, TransportOffer)]) -> Checked<Option<Vec<u8>>> {
+    let mut headers = exchange.request.headers("KeyMgmt").peekable();
+    if headers.peek().is_none() || !offers.iter().any(|(_, offer)| offer.is_srtp()) {
+        return Ok(None);
+    }
+    headers.find_map(key_mgmt::parse).map(Some).ok_or_else(|| refused(Refusal::KeyManagement))
 }

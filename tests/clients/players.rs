@@ -26,8 +26,10 @@ pub const EXPECTED: Expected = Expected { fps: 30.0, step: 1, seconds: 10.0, sou
 /// Ten seconds, from the first picture to the last.
 pub const PLAYER: Player = Player { width: 640, height: 360, pictures: 301, sound: true, times: Times::Player };
 
+const LISTEN_TLS: &str = "anonymous = true\nlisten_tls = [\"127.0.0.1:0\"]";
+
 pub fn server() -> Server {
-    Server::start("anonymous = true\nlisten_tls = [\"127.0.0.1:0\"]", SCENE)
+    Server::start(LISTEN_TLS, SCENE)
 }
 
 /// Inside TLS, under a certificate that nobody vouches for.
@@ -117,6 +119,29 @@ fn gstreamer_tls() {
 #[test]
 fn gstreamer_https() {
     gstreamer_at(|server| tls_url(server).replace("rtsps://", "rtspsh://"));
+}
+
+#[test]
+fn gstreamer_srtp_udp() {
+    gstreamer_srtp("udp");
+}
+
+#[test]
+fn gstreamer_srtp_tcp() {
+    gstreamer_srtp("tcp");
+}
+
+/// RTP/SAVP, as the description inside TLS offers it.
+fn gstreamer_srtp(transport: &str) {
+    if support::missing(&["gst-launch-1.0", "ffmpeg"]) {
+        return;
+    }
+    let server = Server::start(LISTEN_TLS, &format!("{SCENE}\nsrtp = true"));
+    let source = format!("location={} tls-validation-flags=0 protocols={transport}+tls", tls_url(&server));
+    gstreamer_with(&source, "rtppcmudepay ! mulawdec").check(EXPECTED);
+    let way = if transport == "udp" { "udp+srtp" } else { "tcp+tls+srtp" };
+    assert!(server.log().contains(&format!("\"transport\":\"{way}\"")), "{}", server.log());
+    server.stop();
 }
 
 fn gstreamer_at(url: fn(&Server) -> String) {

@@ -1,5 +1,6 @@
 //! Header values: read with tolerance, written in canonical form.
 
+pub mod key_mgmt;
 pub mod range;
 pub mod transport;
 

@@ -1,6 +1,7 @@
 //! The connection machine as a worker drives it, on a simulated clock.
 
 mod clients;
+mod keys;
 mod recorders;
 mod redirects;
 mod sessions;
@@ -183,14 +184,15 @@ impl Server {
                 "relayed" => Answer::Elsewhere(RELAY.into()),
                 name => Answer::Described(description(name)),
             },
-            Ask::Setup { stream, .. } if stream.as_ref() == "full" => Answer::Refused(Refusal::Full),
-            Ask::Setup { stream, .. } if stream.as_ref() == "relayed" => Answer::Elsewhere(RELAY.into()),
-            Ask::Setup { stream, .. } if stream.as_ref() == "keyed" => Answer::Refused(Refusal::KeyManagement),
-            Ask::Setup { track, .. } => Answer::SetUp(Accepted {
+            Ask::Setup(ask) if ask.stream.as_ref() == "full" => Answer::Refused(Refusal::Full),
+            Ask::Setup(ask) if ask.stream.as_ref() == "relayed" => Answer::Elsewhere(RELAY.into()),
+            Ask::Setup(ask) if ask.stream.as_ref() == "keyed" => Answer::Refused(Refusal::KeyManagement),
+            Ask::Setup(ask) => Answer::SetUp(Accepted {
                 chosen: 0,
                 server_ports: Some((8000, 8001)),
                 group: None,
-                ssrc: 0xe000_0000 + u32::from(*track),
+                ssrc: 0xe000_0000 + u32::from(ask.track),
+                key_message: ask.transports[0].is_srtp().then(|| vec![1, 2, 3, 4]),
             }),
             Ask::Play { .. } => Answer::Playing {
                 starts: vec![PlayStart { track: 1, seq: 9, rtptime: 90 }, PlayStart { track: 0, seq: 7, rtptime: 70 }],
@@ -221,7 +223,8 @@ fn description(name: &str) -> Description {
         "radio" => vec![sound],
         _ => vec![video, sound],
     };
-    let tracks = (0..).zip(formats).map(|(id, format)| DescribedTrack { id, format, group: None }).collect();
+    let tracks =
+        (0..).zip(formats).map(|(id, format)| DescribedTrack { id, format, group: None, key_message: None }).collect();
     Description { name: name.into(), session_id: 5, version: 1, tracks }
 }
 
