@@ -289,8 +289,17 @@ fn openrtsp_http() {
     openrtsp(&["-T", "PORT"]);
 }
 
-/// It records bare H.264 and µ-law, without times: so sound and picture are judged each for itself.
+#[test]
+fn openrtsp_tls() {
+    openrtsp_at(&["-t"], tls_url);
+}
+
 fn openrtsp(options: &[&str]) {
+    openrtsp_at(options, |server| server.url("main"));
+}
+
+/// It records bare H.264 and µ-law, without times: so sound and picture are judged each for itself.
+fn openrtsp_at(options: &[&str], url: fn(&Server) -> String) {
     if support::missing(&["ffmpeg"]) || sid_clients_missing() {
         return;
     }
@@ -299,7 +308,7 @@ fn openrtsp(options: &[&str]) {
     let prefix = folder.path().join("r-");
     let mut command = sid_client();
     command.args(["openRTSP", "-d", "11", "-F", prefix.to_str().unwrap()]);
-    command.args(with_port(options, &server)).arg(server.url("main"));
+    command.args(with_port(options, &server)).arg(url(&server));
     let said = command.output().unwrap();
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     let file = |kind: &str| {
