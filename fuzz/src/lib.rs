@@ -2,7 +2,7 @@
 //!
 //! `tests/seeds.rs` runs them on everything in `fuzz/seeds`, so that a finding, once kept there, stays mended.
 
-use std::{iter, net::Ipv4Addr, time::Duration};
+use std::{iter, net::Ipv4Addr, sync::LazyLock, time::Duration};
 
 use eyrie::{
     codec::Converter,
@@ -26,6 +26,8 @@ use eyrie::{
     time::{MonoTime, NtpTime},
 };
 
+/// On a connection that has asked for so much the next request is one too many.
+const PATIENCE: u32 = 50;
 /// The longest message that the server takes is well below this.
 const MOST_PENDING: usize = 1 << 20;
 
@@ -103,22 +105,23 @@ pub fn rtsp_url(data: &[u8]) {
 
 /// An Authorization header, with `NONCE` for one that is live: no bytes log in who does not know the password.
 pub fn digest(data: &[u8]) {
-    let user = User {
-        name: "nvr".into(),
-        md5_ha1: Some(guard::ha1_md5("nvr", guard::REALM, "a password that nobody guesses")),
-        sha256_ha1: Some(guard::ha1_sha256("nvr", guard::REALM, "a password that nobody guesses")),
-        password: None,
-        role: Role::View,
-        streams: vec!["*".into()],
-    };
-    let users = Users::new([user]);
+    static USERS: LazyLock<Users> = LazyLock::new(|| {
+        Users::new([User {
+            name: "nvr".into(),
+            md5_ha1: Some(guard::ha1_md5("nvr", guard::REALM, "a password that nobody guesses")),
+            sha256_ha1: Some(guard::ha1_sha256("nvr", guard::REALM, "a password that nobody guesses")),
+            password: None,
+            role: Role::View,
+            streams: vec!["*".into()],
+        }])
+    });
     for algorithm in [DigestAlgorithm::Md5, DigestAlgorithm::Sha256] {
         let (digest, address, now) = (Digest::new(algorithm), Ipv4Addr::LOCALHOST.into(), MonoTime::from_nanos(1));
         let challenge = digest.challenge(address, now, false);
         let nonce = challenge.split('"').nth(3).unwrap_or_default();
         let answered = &mut Answered::default();
         for header in [data.to_vec(), with_nonce(data, nonce)] {
-            let verdict = digest.verify(&users, "DESCRIBE", Some(&header), address, answered, now);
+            let verdict = digest.verify(&USERS, "DESCRIBE", Some(&header), address, answered, now);
             assert!(!matches!(verdict, guard::Verdict::Granted { .. }));
         }
         assert_eq!(*answered, Answered::default());
@@ -328,6 +331,7 @@ struct Server {
     connection: Connection,
     sessions: Sessions,
     now: MonoTime,
+    asked: u32,
     closed: bool,
 }
 
@@ -344,10 +348,12 @@ impl Server {
             secure,
             server: "Eyrie".into(),
         };
-        Server { connection: Connection::new(settings, now), sessions: Sessions::new(), now, closed: false }
+        Server { connection: Connection::new(settings, now), sessions: Sessions::new(), now, asked: 0, closed: false }
     }
 
     fn feed(&mut self, bytes: &[u8]) {
+        self.asked += self.connection.take_asked();
+        self.handle(Input::TooMuch(self.asked > PATIENCE));
         self.handle(Input::Bytes(bytes));
         self.now += Duration::from_millis(700);
         // The server's own request may come between any two pieces.
