@@ -6,6 +6,7 @@ mod server {
     mod access;
     mod audio;
     mod audit;
+    mod care;
     mod child;
     mod cipher;
     mod client;

@@ -72,6 +72,12 @@ pub fn made_password(state_dir: &Path) -> io::Result<String> {
     Ok(password)
 }
 
+/// The password that was made, where this process may read it.
+pub fn kept_password(state_dir: &Path) -> Option<String> {
+    let kept = fs::read_to_string(state_dir.join(PASSWORD_FILE)).ok()?;
+    Some(kept.trim().to_owned()).filter(|password| !password.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,8 +87,10 @@ mod tests {
     fn the_made_password_is_kept_and_private() {
         let folder = tempfile::tempdir().unwrap();
         let state_dir = folder.path().join("deep/state");
+        assert_eq!(kept_password(&state_dir), None);
         let password = made_password(&state_dir).unwrap();
         assert!(password.len() >= 12, "{password}");
+        assert_eq!(kept_password(&state_dir).as_ref(), Some(&password));
         assert_eq!(made_password(&state_dir).unwrap(), password);
         let file = state_dir.join(PASSWORD_FILE);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);

@@ -7,6 +7,7 @@ use super::{
     listen::{self, Listener},
     moving,
     plan::Plan,
+    scraped::Scraped,
     serving::Serving,
     status,
     sys::bound_heap,
@@ -18,6 +19,7 @@ use crate::{
     device,
     guard::AuditEvent,
     health::{
+        board,
         control::{self, Command, Handler, Response},
         systemd,
     },
@@ -27,7 +29,7 @@ use crate::{
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{
     io::{self, IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, Mutex},
     time::Duration,
@@ -75,6 +77,8 @@ struct Server {
     options: Options,
     config: Config,
     started: MonoTime,
+    /// Of the board, this one counted.
+    boots: Option<u64>,
     /// Of the built-in user, where there is one.
     password: Option<String>,
     paths: Paths,
@@ -85,11 +89,14 @@ struct Server {
     serving: Serving,
     wall: Arc<Mutex<WallClock>>,
     requests: mpsc::Receiver<Request>,
+    door: Arc<Door>,
+    /// None: nobody may scrape.
+    scraped: Option<Scraped>,
 }
 
 type Request = (Command, oneshot::Sender<Response>);
 
-/// The control socket's side: hands commands to the main loop.
+/// The side of the control socket and of Prometheus: hands commands to the main loop.
 struct Door(mpsc::Sender<Request>);
 
 impl Handler for Door {
@@ -113,6 +120,7 @@ impl Server {
         let pair = udp.then(|| PortPair::bind(listen::udp_address(&listeners), config.server.udp_ports)).transpose()?;
         let password =
             needs_made_user(&config, &options).then(|| access::made_password(&paths.state_dir)).transpose()?;
+        let boots = board::count_boot(&paths.state_dir, Path::new("/"));
         let rules = access::rules(&config, options.anonymous, password.as_deref());
         let audit = Audit::start(audit::open(config.server.audit_file.as_deref())?)?;
         let access = Access::new(rules, audit.trail.clone());
@@ -120,7 +128,9 @@ impl Server {
         let wall = Arc::new(Mutex::new(WallClock::start()));
         let worker = Worker::start(0, settings.clone(), access.clone(), wall.clone(), pair)?;
         let (door, requests) = mpsc::channel(16);
-        tokio::spawn(control::serve(control, Arc::new(Door(door))));
+        let door = Arc::new(Door(door));
+        tokio::spawn(control::serve(control, door.clone()));
+        let scraped = config.server.metrics.map(|address| Scraped::start(address, door.clone())).transpose()?;
         let mut serving = Serving::new(worker);
         let plan = Plan::new(&with_streams(config.clone()));
         let staged = serving.stage(plan)?;
@@ -130,6 +140,7 @@ impl Server {
             options,
             config,
             started,
+            boots,
             password,
             paths,
             listeners,
@@ -139,6 +150,8 @@ impl Server {
             serving,
             wall,
             requests,
+            door,
+            scraped,
         })
     }
 
@@ -224,9 +237,9 @@ impl Server {
                 return controls::obey(&self.serving.cameras, &camera, name, value, answer);
             }
             Command::Move { stream } => moving::obey(&self.serving, &stream).await,
-            Command::Status => {
-                Response::Status(Box::new(status::status(&self.serving, &self.settings, self.started).await))
-            }
+            Command::Status => Response::Status(Box::new(
+                status::status(&self.serving, &self.settings, self.boots, self.started).await,
+            )),
             Command::Unban { address } => Response::Unbanned(self.access.unban(address, MonoTime::now())),
             Command::Reload => self.reload().map_or_else(Response::Failed, |()| Response::Done),
         };
@@ -264,7 +277,13 @@ impl Server {
         // Opened anew in any case: it may have been rotated away.
         let audit_file = audit::open(config.server.audit_file.as_deref()).map_err(failed)?;
         let staged = self.serving.stage(Plan::new(&with_streams(config.clone()))).map_err(failed)?;
+        let wanted = config.server.metrics;
+        let scraped = match wanted.filter(|wanted| self.scraped.as_ref().is_none_or(|here| here.wanted != *wanted)) {
+            Some(address) => Some(Scraped::start(address, self.door.clone()).map_err(failed)?),
+            None => self.scraped.take().filter(|_| wanted.is_some()),
+        };
         // What cannot.
+        self.scraped = scraped;
         self.audit.set_file(audit_file);
         self.access = self.access.changed(rules);
         self.access.tell(self.access.record(AuditEvent::Reload));

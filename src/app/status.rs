@@ -1,7 +1,11 @@
 //! What `eyrie status` says.
 
-use super::serving::{Running, Serving};
+use super::{
+    plan::VideoPlan,
+    serving::{Running, Serving},
+};
 use crate::{
+    health::board,
     health::status::{
         Clock, DeviceStatus, MicrophoneStatus, NetworkStatus, State, Status, StreamStatus, TlsStatus, ViewerStatus,
     },
@@ -9,9 +13,10 @@ use crate::{
     stream::{CameraSource, SourceState, Trouble},
     time::{MonoTime, WallClock},
 };
+use std::path::Path;
 
 /// All of it, now.
-pub async fn status(serving: &Serving, settings: &net::Settings, started: MonoTime) -> Status {
+pub async fn status(serving: &Serving, settings: &net::Settings, boots: Option<u64>, started: MonoTime) -> Status {
     let worker = serving.worker.status().await;
     let now = MonoTime::now();
     let cameras = serving.cameras.iter().map(|(name, camera)| {
@@ -19,7 +24,8 @@ pub async fn status(serving: &Serving, settings: &net::Settings, started: MonoTi
         let (drops, reopened) = (Some(camera.dropped()), Some(camera.reopened()));
         let (stuck, since) = camera.stuck(now);
         let (stuck_threads, stuck_s) = (stuck as u64, since.map(|since| since.as_secs()));
-        DeviceStatus { name: name.clone(), state, reason, drops, reopened, stuck_threads, stuck_s }
+        let fps = camera.rate(now).map(hundredths);
+        DeviceStatus { name: name.clone(), state, reason, fps, drops, reopened, stuck_threads, stuck_s }
     });
     let microphones = serving.microphones.iter().map(|(name, microphone)| {
         let (state, reason) = told(microphone.state());
@@ -52,7 +58,12 @@ pub async fn status(serving: &Serving, settings: &net::Settings, started: MonoTi
             stalled_viewers: worker.stalled,
             stray_datagrams: worker.strangers,
         },
+        board: board::status(Path::new("/"), boots),
     }
+}
+
+fn hundredths(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
 }
 
 fn tenths(number: f64) -> f64 {
@@ -72,12 +83,19 @@ fn stream(running: &Running, serving: &Serving, viewers: &[net::ViewerStatus], n
         reason,
         width: size.map(|size| size.width),
         height: size.map(|size| size.height),
-        fps: rates.filter(|_| video.is_some()).map(|rates| (rates.per_second * 100.0).round() / 100.0),
+        fps: rates.filter(|_| video.is_some()).map(|rates| hundredths(rates.per_second)),
+        fps_asked: running.plan.video.as_ref().and_then(|video| fps_asked(video, serving)),
         bitrate: rates.map(|rates| rates.bitrate as u64),
         keyframes: video.map(|_| running.hub.keyframes()),
         encoder: running.encoder(),
         viewers: viewers.iter().filter(|viewer| viewer.hub == running.hub.id()).map(viewer).collect(),
     }
+}
+
+/// A stream that names no rate asks for its camera's.
+fn fps_asked(video: &VideoPlan, serving: &Serving) -> Option<f64> {
+    let camera = || Some(serving.cameras.get(&video.camera)?.wish().fps);
+    video.settings.fps.or_else(camera).map(|fps| hundredths(fps.as_f64()))
 }
 
 fn stream_state(running: &Running, serving: &Serving, now: MonoTime) -> State {

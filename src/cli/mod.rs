@@ -1,8 +1,10 @@
 //! The command line, one file per command.
 
+mod change;
 mod check;
 mod control;
 mod devices;
+mod doctor;
 mod log;
 mod move_viewers;
 mod nftables;
@@ -12,8 +14,10 @@ mod run;
 mod server;
 mod set;
 mod status;
+mod stream;
 mod table;
 mod unban;
+mod user;
 
 use clap::{Parser, Subcommand};
 use std::{
@@ -53,6 +57,12 @@ enum Command {
     Unban(unban::Unban),
     /// Change one key of the config, comments kept, and reload
     Set(set::Set),
+    /// Add a stream to the config or remove one, and reload
+    Stream(stream::Stream),
+    /// Add a user to the config or remove one, and reload
+    User(user::User),
+    /// Say what is wrong with this installation and how to mend it, and by which URLs to watch; exits with 1 if anything is
+    Doctor(doctor::Doctor),
 }
 
 /// Runs the command that the process was started with.
@@ -69,6 +79,9 @@ pub fn main() -> ExitCode {
         Command::Reload(command) => command.run(),
         Command::Unban(command) => command.run(),
         Command::Set(command) => command.run(),
+        Command::Stream(command) => command.run(),
+        Command::User(command) => command.run(),
+        Command::Doctor(command) => command.run(),
     }
 }
 

@@ -19,21 +19,27 @@ pub struct Passwd {
 
 impl Passwd {
     pub fn run(self) -> ExitCode {
-        if !config::is_user_name(&self.name) {
-            return fail(format_args!(
-                "{:?} cannot be a user's name; expected 1 to 64 characters without `:`, `\"` and `\\`",
-                self.name
-            ));
-        }
-        let password = match self.stdin {
-            true => first_line(io::stdin().lock()).map_err(|error| format!("stdin: {error}")),
-            false => asked_twice(),
-        };
-        match password {
-            Ok(password) if password.is_empty() => fail("the password is empty; expected at least one character"),
+        match password_of(&self.name, self.stdin) {
             Ok(password) => print(&user_block(&self.name, &password)),
             Err(error) => fail(error),
         }
+    }
+}
+
+/// The password for a user of that name, from the terminal or the first line of stdin; or what is wrong with either.
+pub fn password_of(name: &str, stdin: bool) -> Result<String, String> {
+    if !config::is_user_name(name) {
+        return Err(format!(
+            "{name:?} cannot be a user's name; expected 1 to 64 characters without `:`, `\"` and `\\`"
+        ));
+    }
+    let password = match stdin {
+        true => first_line(io::stdin().lock()).map_err(|error| format!("stdin: {error}")),
+        false => asked_twice(),
+    };
+    match password? {
+        empty if empty.is_empty() => Err("the password is empty; expected at least one character".to_owned()),
+        password => Ok(password),
     }
 }
 

@@ -5,32 +5,55 @@ use super::{
 };
 use crate::health::{
     control::{Command, Response},
-    status::{self, Clock, DeviceStatus, MicrophoneStatus},
+    status::{self, BoardStatus, Clock, DeviceStatus, MicrophoneStatus},
 };
-use std::process::ExitCode;
+use std::{process::ExitCode, thread, time::Duration};
 
 #[derive(clap::Args)]
 pub struct Status {
     /// For programs
     #[arg(long)]
     json: bool,
+    /// Again every second, until it is ended
+    #[arg(long)]
+    watch: bool,
     #[command(flatten)]
     server: Server,
 }
 
 impl Status {
     pub fn run(self) -> ExitCode {
-        match self.server.ask(Command::Status) {
-            Ok(Response::Status(status)) if self.json => {
-                print(&(serde_json::to_string_pretty(&status).expect("these structs are JSON") + "\n"))
+        loop {
+            let text = match self.server.ask(Command::Status) {
+                Ok(Response::Status(status)) => self.shown(&status),
+                Ok(Response::Failed(why)) => return fail(why),
+                Ok(_) => return fail("the server told no status"),
+                Err(error) => return fail(error),
+            };
+            let printed = print(&text);
+            // A reader that has gone away wants no more.
+            if !self.watch || printed != ExitCode::SUCCESS {
+                return printed;
             }
-            Ok(Response::Status(status)) => print(&readable(&status)),
-            Ok(Response::Failed(why)) => fail(why),
-            Ok(_) => fail("the server told no status"),
-            Err(error) => fail(error),
+            thread::sleep(AGAIN);
+        }
+    }
+
+    fn shown(&self, status: &status::Status) -> String {
+        let json = || serde_json::to_string_pretty(status).expect("these structs are JSON") + "\n";
+        match (self.json, self.watch) {
+            (true, false) => json(),
+            // One a line.
+            (true, true) => serde_json::to_string(status).expect("these structs are JSON") + "\n",
+            (false, false) => readable(status),
+            // In place of the one before.
+            (false, true) => format!("\x1b[H\x1b[2J{}", readable(status)),
         }
     }
 }
+
+/// How often `--watch` looks.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// For people.
 fn readable(status: &status::Status) -> String {
@@ -44,7 +67,7 @@ fn readable(status: &status::Status) -> String {
             stream.name.clone(),
             stream.state.as_str().to_owned(),
             or_dash(stream.width.zip(stream.height).map(|(width, height)| format!("{width}x{height}"))),
-            or_dash(stream.fps.map(|fps| format!("{fps:.1}"))),
+            show_rate(stream.fps, stream.fps_asked),
             or_dash(stream.bitrate.map(show_bitrate)),
             or_dash(stream.keyframes),
             or_dash(stream.encoder.as_ref()),
@@ -79,12 +102,16 @@ fn readable(status: &status::Status) -> String {
     if !status.cameras.is_empty() {
         let rows = status.cameras.iter().map(camera_row).collect::<Vec<_>>();
         text += "\n";
-        text += &table(["CAMERA", "STATE", "DROPS", "REOPENED", "STUCK", "REASON"], &rows);
+        text += &table(["CAMERA", "STATE", "FPS", "DROPS", "REOPENED", "STUCK", "REASON"], &rows);
     }
     if !status.microphones.is_empty() {
         let headings = ["MICROPHONE", "STATE", "PEAK", "RMS", "GAIN", "DRIFT", "DROPS", "REOPENED", "REASON"];
         text += "\n";
         text += &table(headings, &status.microphones.iter().map(microphone_row).collect::<Vec<_>>());
+    }
+    let board = show_board(&status.board);
+    if !board.is_empty() {
+        text += &format!("\nBOARD {board}\n");
     }
     if let Some(tls) = &status.tls {
         text += &format!("\nTLS CERTIFICATE, SHA-256 {}\n", tls.fingerprint);
@@ -92,10 +119,11 @@ fn readable(status: &status::Status) -> String {
     text
 }
 
-fn camera_row(device: &DeviceStatus) -> [String; 6] {
+fn camera_row(device: &DeviceStatus) -> [String; 7] {
     [
         device.name.clone(),
         device.state.as_str().to_owned(),
+        show_rate(device.fps, None),
         or_dash(device.drops),
         or_dash(device.reopened),
         device.stuck_threads.to_string(),
@@ -116,6 +144,26 @@ fn microphone_row(device: &MicrophoneStatus) -> [String; 9] {
         or_dash(device.reopened),
         device.reason.clone().unwrap_or_default(),
     ]
+}
+
+/// Pictures per second, and how many were asked for if that is not about the same.
+fn show_rate(measured: Option<f64>, asked: Option<f64>) -> String {
+    let asked = asked.filter(|asked| measured.is_none_or(|measured| (measured - asked).abs() >= 0.05 * asked));
+    match (measured, asked) {
+        (Some(measured), Some(asked)) => format!("{measured:.1} of {asked}"),
+        (measured, _) => or_dash(measured.map(|measured| format!("{measured:.1}"))),
+    }
+}
+
+/// What is known of the board.
+fn show_board(board: &BoardStatus) -> String {
+    let known = [
+        board.temperature_c.map(|degrees| format!("{degrees:.1} °C")),
+        board.under_voltage.map(|low| if low { "its voltage is TOO LOW" } else { "its voltage is fine" }.to_owned()),
+        board.boots.map(|boots| format!("started {boots} times")),
+        board.reset_cause.as_ref().map(|cause| format!("last by {cause}")),
+    ];
+    known.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn show_seconds(seconds: u64) -> String {
@@ -161,6 +209,7 @@ mod tests {
                     width: Some(1280),
                     height: Some(720),
                     fps: Some(29.97),
+                    fps_asked: Some(30.0),
                     bitrate: Some(1_950_000),
                     keyframes: Some(70),
                     encoder: Some("m2m bcm2835-codec-encode".into()),
@@ -183,6 +232,7 @@ mod tests {
                     width: None,
                     height: None,
                     fps: None,
+                    fps_asked: Some(15.0),
                     bitrate: None,
                     keyframes: Some(0),
                     encoder: None,
@@ -193,6 +243,7 @@ mod tests {
                 name: "front".into(),
                 state: State::NoSignal,
                 reason: Some("no device `x`; none is there".into()),
+                fps: Some(14.96),
                 drops: Some(3),
                 reopened: None,
                 stuck_threads: 1,
@@ -214,6 +265,12 @@ mod tests {
             }],
             tls: Some(status::TlsStatus { fingerprint: "AB:CD".into() }),
             network: status::NetworkStatus::default(),
+            board: BoardStatus {
+                temperature_c: Some(51.5),
+                under_voltage: Some(false),
+                boots: Some(3),
+                reset_cause: None,
+            },
         };
         assert_eq!(
             readable(&status),
@@ -227,11 +284,13 @@ sub     idle   -         -     -        0           -                         0
 VIEWER            STREAM  TRANSPORT  USER  TIME   SENT     DROPPED  LOST  JITTER  ROUND TRIP
 192.168.1.7:5000  main    udp        nvr   1m 1s  15.0 MB  0        2     0.2 ms  -
 
-CAMERA  STATE      DROPS  REOPENED  STUCK  REASON
-front   no-signal  3      -         1      no device `x`; none is there
+CAMERA  STATE      FPS   DROPS  REOPENED  STUCK  REASON
+front   no-signal  15.0  3      -         1      no device `x`; none is there
 
 MICROPHONE  STATE  PEAK     RMS      GAIN     DRIFT    DROPS  REOPENED  REASON
 desk        live   -6.0 dB  -9.0 dB  +6.0 dB  -31 ppm  0      1
+
+BOARD 51.5 °C, its voltage is fine, started 3 times
 
 TLS CERTIFICATE, SHA-256 AB:CD
 "

@@ -88,7 +88,7 @@ fn server(mut s: Section<'_, '_>) -> Server {
         state_dir: s.optional("state_dir", forms::absolute_path()),
         control_socket: s.optional("control_socket", socket_path()),
         audit_file: s.or("audit_file", forms::optional(forms::absolute_path()), None),
-        metrics: s.not_yet("metrics", forms::optional(forms::socket_address()), None, "\"\""),
+        metrics: s.or("metrics", forms::optional(forms::socket_address()), None),
     };
     if server.session_timeout.subsec_nanos() != 0 {
         s.refuse_key("session_timeout", "is no whole number of seconds", "whole seconds, as clients are told it so");

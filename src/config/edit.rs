@@ -49,13 +49,14 @@ pub fn edit(text: &str, origin: &str, key: &str, value: &str) -> Result<String, 
     let path: Vec<_> = path.iter().map(Key::get).collect();
     let value = toml_value(value, shape_of(&path)?);
     set(document.as_table_mut(), &path, value).map_err(|why| EditError::Key(format!("{key}: {why}")))?;
-    let mut edited = document.to_string();
-    if text.contains("\r\n") {
-        // The editor of TOML writes none of the line ends that it read.
-        edited = edited.replace("\r\n", "\n").replace('\n', "\r\n");
-    }
+    let edited = as_before(document.to_string(), text);
     parse(&edited, origin).map_err(EditError::After)?;
     Ok(edited)
+}
+
+/// With the line ends of `text`: the editor of TOML writes none of those that it read.
+pub(super) fn as_before(edited: String, text: &str) -> String {
+    if text.contains("\r\n") { edited.replace("\r\n", "\n").replace('\n', "\r\n") } else { edited }
 }
 
 /// What a key takes, by the schema.

@@ -8,6 +8,7 @@ mod built_in;
 mod copies;
 mod decode;
 mod edit;
+mod entries;
 mod errors;
 mod forms;
 mod paths;
@@ -17,6 +18,7 @@ mod users;
 
 pub use built_in::{BUILT_IN_MAIN, BUILT_IN_SUB};
 pub use edit::{EditError, edit, write};
+pub use entries::{NewStream, NewUser, add_stream, add_user, remove_stream, remove_user};
 pub use errors::{ConfigError, ConfigErrors, Place};
 pub use paths::{DEFAULT_FILE, Environment, Paths};
 pub use schema::*;

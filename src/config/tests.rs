@@ -378,7 +378,7 @@ fn errors_name_key_and_mend() {
 
 #[test]
 fn what_comes_later_takes_its_default_only() {
-    let table = [("server", "metrics", "''", "'127.0.0.1:9554'"), ("stream.main.video", "adapt", "false", "true")];
+    let table = [("stream.main.video", "adapt", "false", "true")];
     let config = |section: &str, key: &str, value: &str| {
         let sections = [
             ("server", ""),

@@ -13,6 +13,7 @@ pub struct Status {
     /// None: nothing listens for TLS.
     pub tls: Option<TlsStatus>,
     pub network: NetworkStatus,
+    pub board: BoardStatus,
 }
 
 /// Whether the system clock is known to be right.
@@ -57,6 +58,8 @@ pub struct StreamStatus {
     pub height: Option<u32>,
     /// Measured.
     pub fps: Option<f64>,
+    /// As many as were asked for.
+    pub fps_asked: Option<f64>,
     /// Measured, in bit/s.
     pub bitrate: Option<u64>,
     /// Since the start.
@@ -102,6 +105,19 @@ pub struct NetworkStatus {
     pub stray_datagrams: u64,
 }
 
+/// The board that it runs on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BoardStatus {
+    /// Of the processor, in degrees Celsius.
+    pub temperature_c: Option<f64>,
+    /// The supply's voltage is too low now. Unknown where the kernel cannot tell.
+    pub under_voltage: Option<bool>,
+    /// How often the board was started since Eyrie was installed.
+    pub boots: Option<u64>,
+    /// Why it was started last: `watchdog` or `power`. Unknown without a watchdog that tells.
+    pub reset_cause: Option<String>,
+}
+
 /// A camera.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeviceStatus {
@@ -109,6 +125,8 @@ pub struct DeviceStatus {
     pub state: State,
     /// Why it is not live.
     pub reason: Option<String>,
+    /// Pictures per second that it gives, measured.
+    pub fps: Option<f64>,
     /// Pictures lost since the start.
     pub drops: Option<u64>,
     /// How often it was opened again.
@@ -154,6 +172,7 @@ mod tests {
             width: None,
             height: None,
             fps: None,
+            fps_asked: Some(30.0),
             bitrate: Some(2_000_000),
             keyframes: None,
             encoder: None,
@@ -178,11 +197,12 @@ mod tests {
             microphones: vec![],
             tls: None,
             network: NetworkStatus::default(),
+            board: BoardStatus { temperature_c: Some(51.5), ..BoardStatus::default() },
         };
         let json = serde_json::to_string(&status).unwrap();
         assert_eq!(
             json,
-            r#"{"version":"0.1.0","uptime_s":3,"clock":"unsynced","streams":[{"name":"main","state":"no-signal","reason":null,"width":null,"height":null,"fps":null,"bitrate":2000000,"keyframes":null,"encoder":null,"viewers":[{"address":"192.168.1.7:50000","transport":"udp","user":null,"seconds":3,"bytes":10,"dropped":0,"lost":null,"jitter_ms":null,"rtt_ms":null}]}],"cameras":[],"microphones":[],"tls":null,"network":{"connections":0,"stalled_viewers":0,"stray_datagrams":0}}"#
+            r#"{"version":"0.1.0","uptime_s":3,"clock":"unsynced","streams":[{"name":"main","state":"no-signal","reason":null,"width":null,"height":null,"fps":null,"fps_asked":30.0,"bitrate":2000000,"keyframes":null,"encoder":null,"viewers":[{"address":"192.168.1.7:50000","transport":"udp","user":null,"seconds":3,"bytes":10,"dropped":0,"lost":null,"jitter_ms":null,"rtt_ms":null}]}],"cameras":[],"microphones":[],"tls":null,"network":{"connections":0,"stalled_viewers":0,"stray_datagrams":0},"board":{"temperature_c":51.5,"under_voltage":null,"boots":null,"reset_cause":null}}"#
         );
         assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
         assert_eq!(serde_json::to_value(State::NoSignal).unwrap(), State::NoSignal.as_str());

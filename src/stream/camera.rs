@@ -2,7 +2,7 @@
 mod tests;
 
 use super::{
-    Demand, Mailbox, SourceState,
+    Demand, Mailbox, Meter, SourceState,
     backoff::Backoff,
     charge::{Charge, Returned},
     pace::Thinning,
@@ -57,6 +57,7 @@ struct Shared {
     takes_requests: AtomicBool,
     dropped: AtomicU64,
     opened: AtomicU64,
+    meter: Mutex<Meter>,
 }
 
 struct State {
@@ -121,6 +122,7 @@ impl CameraSource {
             takes_requests: AtomicBool::new(true),
             dropped: AtomicU64::new(0),
             opened: AtomicU64::new(0),
+            meter: Mutex::default(),
         });
         shared.clone().start_thread(0)?;
         Ok(Arc::new(Self { shared }))
@@ -256,6 +258,11 @@ impl CameraSource {
         self.shared.dropped.load(Ordering::Relaxed) + busy
     }
 
+    /// Pictures per second that the camera gives, as measured; None while none come.
+    pub fn rate(&self, now: MonoTime) -> Option<f64> {
+        lock(&self.shared.meter).rates(now).map(|rates| rates.per_second)
+    }
+
     /// How often the device was opened again after the first time.
     pub fn reopened(&self) -> u64 {
         self.shared.opened.load(Ordering::Relaxed).saturating_sub(1)
@@ -353,6 +360,7 @@ impl Shared {
                 self.set_state(SourceState::Live);
             }
             self.dropped.store(dropped_before + camera.dropped(), Ordering::Relaxed);
+            lock(&self.meter).count(now, 0);
             self.hand_out(&Arc::new(frame), mode.fps);
         }
         Ok(())

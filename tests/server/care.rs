@@ -1,0 +1,193 @@
+//! Looking after a server: its figures for Prometheus, what the doctor finds, streams and users by command.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+use super::{
+    client::{Client, patient},
+    world::{await_stream, command, edit, open, status},
+};
+use crate::support::Server;
+
+/// What HTTP answers, head and body; None if nobody listens.
+fn get(address: &str, path: &str) -> Option<String> {
+    let mut socket = TcpStream::connect(address).ok()?;
+    patient(&socket);
+    write!(socket, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    Some(answer)
+}
+
+/// An address of this machine that nobody has.
+fn free_address() -> String {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().to_string()
+}
+
+#[test]
+fn prometheus_finds_the_figures_where_the_config_says() {
+    let address = free_address();
+    let server = open(&format!("metrics = \"{address}\"\n"));
+    let mut viewer = Client::watch(&server.url("main"), 2);
+    viewer.frame();
+    let answer = get(&address, "/metrics").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("application/openmetrics-text"), "{answer}");
+    for line in ["eyrie_stream_viewers{stream=\"main\"} 1.0", "eyrie_camera_live{camera=\"cam\"} 1.0", "# EOF"] {
+        assert!(answer.lines().any(|other| other == line), "no {line} in {answer}");
+    }
+    assert!(get(&address, "/").unwrap().starts_with("HTTP/1.1 404 "));
+    // A reload moves it, and takes it away.
+    let other = free_address();
+    edit(&server, &address, &other);
+    assert!(command(&server, &["reload"]).status.success());
+    assert!(get(&other, "/metrics").unwrap().contains("eyrie_uptime_seconds "));
+    edit(&server, &format!("metrics = \"{other}\""), "");
+    assert!(command(&server, &["reload"]).status.success());
+    assert!(get(&address, "/metrics").is_none() && get(&other, "/metrics").is_none());
+    server.stop();
+}
+
+#[test]
+fn a_taken_address_for_metrics_is_told() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let server = open("");
+    let address = taken.local_addr().unwrap();
+    edit(&server, "anonymous = true", &format!("anonymous = true\nmetrics = \"{address}\""));
+    let output = command(&server, &["reload"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains(&format!("server.metrics: {address}: ")), "{said}");
+    assert!(status(&server)["streams"][0].is_object(), "the old one goes on");
+    server.stop();
+}
+
+/// A command about the server's own config.
+fn about(server: &Server, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eyrie"));
+    command.args(arguments).arg("--config").arg(server.config()).stdin(Stdio::null()).output().unwrap()
+}
+
+fn findings(server: &Server) -> (Vec<(String, String)>, Value) {
+    let output = about(server, &["doctor", "--json"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let found = told["findings"].as_array().unwrap().clone();
+    assert_eq!(output.status.code(), Some(i32::from(!found.is_empty())));
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
+    (found.iter().map(|finding| (text(finding, "about"), text(finding, "problem"))).collect(), told["urls"].clone())
+}
+
+#[test]
+fn the_doctor_names_what_is_wrong() {
+    let camera = "[camera.cam]\ndevice = \"no such camera\"\n[stream.main]\nvideo = { from = \"cam\" }\n";
+    let server = Server::start("", camera);
+    let (found, _) = findings(&server);
+    let of = |about: &str| found.iter().find(|(other, _)| other == about).map(|(_, problem)| problem.clone());
+    assert!(of("camera cam").unwrap().contains("no such camera"), "{found:?}");
+    assert_eq!(of("server"), None);
+    assert_eq!(of("config"), None);
+    fs::write(server.config(), "[server]\npacket_size = 1\n").unwrap();
+    let (found, urls) = findings(&server);
+    assert!(found[0].0 == "config" && found[0].1.contains(":2:15: server.packet_size: "), "{found:?}");
+    assert_eq!(urls.as_array().unwrap().len(), 0);
+    server.stop();
+}
+
+#[test]
+fn the_doctor_without_a_server_knows_who_has_its_port_and_the_urls() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = taken.local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (config, state) = (folder.path().join("e.toml"), folder.path().join("state"));
+    fs::create_dir(&state).unwrap();
+    fs::write(state.join("viewer.password"), "open-sesame\n").unwrap();
+    let server = format!("[server]\nlisten = [\"{address}\"]\nstate_dir = {state:?}\n");
+    fs::write(&config, format!("{server}control_socket = {:?}\n", folder.path().join("control.sock"))).unwrap();
+    let doctor = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eyrie"));
+        let output = command.args(["doctor", "--config"]).arg(&config).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = doctor();
+    assert!(told.contains("server: no server answers at ") && told.contains("systemctl start eyrie"), "{told}");
+    assert!(told.contains(&format!("server: RTSP at {address}")) || told.contains(&address.to_string()), "{told}");
+    assert!(told.contains("ss -tulnp"), "{told}");
+    assert!(told.contains(&format!("rtsp://viewer:open-sesame@{address}/main\n")), "{told}");
+    drop(taken);
+    assert!(!doctor().contains("ss -tulnp"));
+}
+
+#[test]
+fn streams_and_users_come_and_go_by_command() {
+    let server = open("");
+    let quiet = |arguments: &[&str]| {
+        let output = about(&server, arguments);
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    };
+    let before = fs::read_to_string(server.config()).unwrap();
+    quiet(&["stream", "add", "sub", "--camera", "cam", "--size", "160x120", "--bitrate", "100k"]);
+    let sub = await_stream(&server, "sub", |stream| stream["state"] == "live");
+    assert_eq!((&sub["width"], &sub["height"]), (&160.into(), &120.into()));
+    quiet(&["stream", "remove", "sub"]);
+    assert_eq!(status(&server)["streams"].as_array().unwrap().len(), 1);
+    assert_eq!(fs::read_to_string(server.config()).unwrap().trim_end(), before.trim_end());
+
+    let mut adding = Command::new(env!("CARGO_BIN_EXE_eyrie"))
+        .args(["user", "add", "nvr", "--stdin", "--streams", "main", "--config"])
+        .arg(server.config())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    adding.stdin.take().unwrap().write_all(b"secret\n").unwrap();
+    assert!(adding.wait().unwrap().success());
+    edit(&server, "anonymous = true", "anonymous = false");
+    assert!(command(&server, &["reload"]).status.success());
+    let mut client = Client::connect(&server.url("main"));
+    client.log_in("nvr", "secret");
+    assert_eq!(client.describe().status, 200);
+    quiet(&["user", "remove", "nvr"]);
+    let mut client = Client::connect(&server.url("main"));
+    client.log_in("nvr", "secret");
+    assert_eq!(client.describe().status, 401);
+
+    for (arguments, why) in [
+        (&["stream", "add", "main", "--camera", "cam"][..], "there is a stream main already"),
+        (&["stream", "add", "x", "--camera", "front"], "no camera is named \"front\""),
+        (&["stream", "remove", "x"], "there are: main"),
+        (&["user", "remove", "x"], "there is no user x"),
+    ] {
+        let kept = fs::read_to_string(server.config()).unwrap();
+        let output = about(&server, arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && said.contains(why), "{said}");
+        assert_eq!(fs::read_to_string(server.config()).unwrap(), kept);
+    }
+    server.stop();
+}
+
+#[test]
+fn the_board_and_what_was_asked_for_stand_in_the_status() {
+    let server = open("");
+    let stream = await_stream(&server, "main", |stream| stream["fps"].is_number());
+    assert_eq!(stream["fps_asked"], 30.0);
+    let status = status(&server);
+    assert_eq!(status["board"]["boots"], 1, "the state folder is new: {status}");
+    assert!(status["board"].as_object().unwrap().contains_key("under_voltage"));
+    assert!(status["cameras"][0]["fps"].is_number(), "{status}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eyrie"));
+    command.args(["status", "--json", "--watch", "--socket"]).arg(server.control_socket());
+    let mut watching = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(watching.stdout.take().unwrap()));
+    let uptimes: Vec<u64> = lines
+        .take(2)
+        .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap()["uptime_s"].as_u64().unwrap())
+        .collect();
+    assert!(uptimes[1] > uptimes[0], "{uptimes:?}");
+    server.stop();
+    assert_eq!(watching.wait().unwrap().code(), Some(1), "there is nobody to ask any more");
+}
