@@ -1,4 +1,4 @@
-//! Motion, the recorder of the distribution, logs in, records, and its files play.
+//! Recorders log in and record, and their files play: Motion, and what others do with FFmpeg.
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
@@ -98,4 +98,29 @@ fn assert_lasts_as_long(recording: &Recording) {
     let (file, shown) = (last - first, (end - begin) as f64 / 1000.0);
     assert!((0.9..1.1).contains(&(file / shown)), "{file} s long for {shown} s");
     assert!(shown >= SECONDS as f64 - 2.0 && pictures.len() as f64 > shown * 20.0, "{} in {shown} s", pictures.len());
+}
+
+/// Frigate records by the ffmpeg of its image, as it comes, with these options; other recorders do so too.
+#[test]
+fn what_frigate_calls_records_files_without_a_gap() {
+    if missing(&["ffmpeg"]) {
+        return;
+    }
+    let server = Server::start("", SCENE);
+    let folder = tempfile::tempdir().unwrap();
+    let url = server.url_as("main", "viewer", &server.viewer_password());
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-hide_banner", "-loglevel", "warning", "-nostdin", "-avoid_negative_ts", "make_zero"]);
+    ffmpeg.args(["-fflags", "+genpts+discardcorrupt", "-rtsp_transport", "tcp", "-timeout", "5000000"]);
+    ffmpeg.args(["-use_wallclock_as_timestamps", "1", "-i", &url, "-t", "10"]);
+    ffmpeg.args(["-f", "segment", "-segment_time", "3", "-segment_format", "mp4", "-reset_timestamps", "1"]);
+    ffmpeg.args(["-c:v", "copy", "-c:a", "aac"]).arg(folder.path().join("%03d.mp4"));
+    let said = ffmpeg.output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    server.stop();
+    let player = Player { width: 640, height: 360, pictures: 1000, sound: false, times: Times::Player };
+    let files = ["000.mp4", "001.mp4"].map(|name| player.ffmpeg(&[], folder.path().join(name).to_str().unwrap()));
+    files.iter().for_each(|file| file.check(Expected { fps: 30.0, step: 1, seconds: 3.0, sound: false }));
+    let [last, first] = [files[0].pictures.last(), files[1].pictures.first()].map(|it| it.unwrap().strip.unwrap());
+    assert_eq!(last.counter.wrapping_add(1), first.counter);
 }
