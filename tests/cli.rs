@@ -71,9 +71,9 @@ fn check_points_at_what_is_wrong() {
              such as \"8000-8001\", or \"0\" for any free pair\n  udp_ports = \"8001-8002\"\n              ^\n",
         ),
         (
-            "[camera.a]\ndevice = \"test\"\n[stream.b.video]\nfrom = \"a\"\nadapt = true\n[server]\nanonymous = 1\n",
-            "e.toml:5:9: stream.b.video.adapt: is not in this version; expected the default false\nadapt = true\n        \
-             ^\ne.toml:7:13: server.anonymous: the number 1 does not fit here; expected true or false\nanonymous = 1\n            \
+            "[server]\npacket_size = 1\nanonymous = 1\n",
+            "e.toml:2:15: server.packet_size: 1 is out of range; expected a whole number from 256 to 8952\npacket_size = 1\n              \
+             ^\ne.toml:3:13: server.anonymous: the number 1 does not fit here; expected true or false\nanonymous = 1\n            \
              ^\n",
         ),
         (
@@ -344,7 +344,6 @@ fn set_refuses_a_bad_value_and_leaves_the_file() {
         ),
         ("stream.main.video.fps", "-1", "stream.main.video.fps: -1 is out of range"),
         ("stream.main.video.bitrat", "4M", "is an unknown key, did you mean"),
-        ("stream.main.video.adapt", "true", "adapt: is not in this version; expected the default"),
     ] {
         let (code, stdout, stderr) = set(&home, &[key, value]);
         assert_eq!((code, stdout.as_str()), (Some(1), ""), "{key}");

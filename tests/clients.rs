@@ -5,6 +5,7 @@ mod support;
 mod clients {
     mod aac;
     mod access;
+    mod adapt;
     mod copies;
     mod multicast;
     mod nvr;

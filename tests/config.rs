@@ -44,7 +44,6 @@ fn the_readme_explains_the_messages() {
         ("[server]\npacket_size = 1", "… is out of range"),
         ("[camera.a]\ndevice = 'test'\nsize = '641x480'", "… is odd"),
         ("[server]\ndigest = 'md6'", "… is unknown, did you mean …?"),
-        ("[stream.a.video]\nfrom = 'b'\nadapt = true", "is not in this version; expected the default …"),
         ("[camera.a]", "is missing"),
         ("[tls]\ncert = '/c'", "stands alone"),
         ("[server]\nallow = ['10.0.0.1', '10.0.0.1']", "is there twice"),

@@ -4,6 +4,7 @@ mod support;
 
 mod server {
     mod access;
+    mod adapt;
     mod audio;
     mod audit;
     mod care;

@@ -5,7 +5,7 @@ use crate::{
     config::{CameraConfig, Config, MicrophoneConfig, Multicast, Start, StreamConfig},
     device::{CameraWish, MicrophoneWish, PassThrough},
     media::{AudioFormat, VideoCodec},
-    stream::{Loudness, VideoSettings},
+    stream::{Bounds, Loudness, VideoSettings},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -129,6 +129,7 @@ impl StreamPlan {
         if let Some(video) = &mut essence.video {
             video.settings.bitrate = 0;
             video.settings.bitrate_ceiling = 0;
+            video.settings.adapt = None;
             video.settings.overlay = false;
         }
         essence
@@ -191,6 +192,7 @@ fn stream_plan(config: &Config, stream: &StreamConfig) -> StreamPlan {
             fps: video.fps,
             bitrate: video.bitrate,
             bitrate_ceiling: video.bitrate_max.max(video.bitrate),
+            adapt: video.adapt.then_some(Bounds { least: video.bitrate_min, most: video.bitrate_max }),
             gop: video.gop,
             profile: video.profile,
             codec: video.codec,

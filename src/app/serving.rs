@@ -79,6 +79,9 @@ impl Serving {
     ) -> io::Result<Running> {
         let hub = Hub::new(&plan.name, plan.video.is_some(), plan.audio.is_some(), MonoTime::now());
         hub.connect(self.worker.inbox().clone());
+        if let Some(video) = &plan.video {
+            hub.set_adaptive(video.settings.bitrate, video.settings.adapt);
+        }
         let encoder = plan
             .video
             .as_ref()
@@ -162,6 +165,7 @@ impl Running {
     fn adjust(&mut self, plan: StreamPlan) {
         if let (Some(encoder), Some(video)) = (&self.encoder, &plan.video) {
             encoder.set_bitrate(video.settings.bitrate);
+            self.hub.set_adaptive(video.settings.bitrate, video.settings.adapt);
             encoder.set_overlay(video.settings.overlay);
         }
         self.permanent = match (plan.on_demand, self.permanent.take()) {

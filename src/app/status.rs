@@ -86,6 +86,11 @@ fn stream(running: &Running, serving: &Serving, viewers: &[net::ViewerStatus], n
         fps: rates.filter(|_| video.is_some()).map(|rates| hundredths(rates.per_second)),
         fps_asked: running.plan.video.as_ref().and_then(|video| fps_asked(video, serving)),
         bitrate: rates.map(|rates| rates.bitrate as u64),
+        bitrate_asked: running
+            .plan
+            .video
+            .as_ref()
+            .map(|video| u64::from(running.hub.carried_bitrate().unwrap_or(video.settings.bitrate))),
         keyframes: video.map(|_| running.hub.keyframes()),
         encoder: running.encoder(),
         viewers: viewers.iter().filter(|viewer| viewer.hub == running.hub.id()).map(viewer).collect(),

@@ -211,6 +211,7 @@ mod tests {
                     fps: Some(29.97),
                     fps_asked: Some(30.0),
                     bitrate: Some(1_950_000),
+                    bitrate_asked: Some(2_000_000),
                     keyframes: Some(70),
                     encoder: Some("m2m bcm2835-codec-encode".into()),
                     viewers: vec![ViewerStatus {
@@ -234,6 +235,7 @@ mod tests {
                     fps: None,
                     fps_asked: Some(15.0),
                     bitrate: None,
+                    bitrate_asked: None,
                     keyframes: Some(0),
                     encoder: None,
                     viewers: vec![],

@@ -68,7 +68,7 @@ fn server(mut s: Section<'_, '_>) -> Server {
         transports: transports(&mut s),
         session_timeout: s.or("session_timeout", forms::duration(SECOND..=HOUR), default.session_timeout),
         packet_size: s.or("packet_size", whole(256..=8952), default.packet_size),
-        digest: s.or("digest", forms::choice(&[("md5", Digest::Md5), ("sha256", Digest::Sha256)], &[]), default.digest),
+        digest: s.or("digest", forms::choice(&[("md5", Digest::Md5), ("sha256", Digest::Sha256)]), default.digest),
         anonymous: s.or("anonymous", forms::boolean(), default.anonymous),
         allow: s.set("allow", forms::network(), vec![]),
         deny: s.set("deny", forms::network(), vec![]),
@@ -106,7 +106,7 @@ fn transports(s: &mut Section<'_, '_>) -> Vec<Transport> {
         ("websocket", Transport::WebSocket),
         ("multicast", Transport::Multicast),
     ];
-    let transports = s.set("transports", forms::choice(WORDS, &[]), Transport::ALL.to_vec());
+    let transports = s.set("transports", forms::choice(WORDS), Transport::ALL.to_vec());
     if transports.is_empty() {
         s.refuse_key("transports", "none is left", "at least one, such as \"tcp\"");
     }
@@ -165,17 +165,17 @@ fn camera(name: &Spanned<String>, mut s: Section<'_, '_>) -> CameraConfig {
     ];
     const FLIPS: &[(&str, Flip)] =
         &[("none", Flip::None), ("horizontal", Flip::Horizontal), ("vertical", Flip::Vertical)];
-    let scene = s.optional("scene", forms::choice(&[("bars", Scene::Bars), ("busy", Scene::Busy)], &[]));
+    let scene = s.optional("scene", forms::choice(&[("bars", Scene::Bars), ("busy", Scene::Busy)]));
     if scene.is_some() {
         only_for_test("scene", &default.device, &s);
     }
     let camera = CameraConfig {
         size: s.or("size", forms::size(smallest), default.size),
         fps: s.or("fps", forms::frame_rate(), default.fps),
-        format: s.or("format", forms::choice(FORMATS, &[]), default.format),
+        format: s.or("format", forms::choice(FORMATS), default.format),
         orientation: Orientation {
             rotation: s.or("rotate", rotation(), default.orientation.rotation),
-            flip: s.or("flip", forms::choice(FLIPS, &[]), default.orientation.flip),
+            flip: s.or("flip", forms::choice(FLIPS), default.orientation.flip),
         },
         controls: s.entries("controls", forms::control()),
         scene: scene.unwrap_or_default(),
@@ -204,7 +204,7 @@ fn microphone(name: &Spanned<String>, mut s: Section<'_, '_>) -> MicrophoneConfi
     device_name(name, &s);
     let form = forms::text("an ALSA name, a card's name, or \"test\" (`eyrie devices` lists them)");
     let device = s.required("device", form).unwrap_or_default();
-    let tone = s.optional("tone", forms::choice(&[("beep", Tone::Beep), ("continuous", Tone::Continuous)], &[]));
+    let tone = s.optional("tone", forms::choice(&[("beep", Tone::Beep), ("continuous", Tone::Continuous)]));
     if tone.is_some() {
         only_for_test("tone", &device, &s);
     }
@@ -249,7 +249,7 @@ fn stream(
         video: video(s.section("video"), overlay, cameras, others),
         audio: audio(s.section("audio"), microphones),
         aliases: aliases(&default.name, &mut s, paths),
-        start: s.or("start", forms::choice(&[("fast", Start::Fast), ("fresh", Start::Fresh)], &[]), default.start),
+        start: s.or("start", forms::choice(&[("fast", Start::Fast), ("fresh", Start::Fresh)]), default.start),
         on_demand: s.or("on_demand", forms::boolean(), default.on_demand),
         overlay,
         srtp: s.or("srtp", forms::boolean(), default.srtp),
@@ -282,16 +282,16 @@ fn video(
     let names: Vec<_> = cameras.iter().map(|camera| camera.name.as_str()).collect();
     let default = VideoConfig::new(from(&mut s, "camera", &names).unwrap_or_default());
     let video = VideoConfig {
-        codec: s.or("codec", forms::choice(CODECS, &[]), default.codec),
+        codec: s.or("codec", forms::choice(CODECS), default.codec),
         size: s.optional("size", forms::size(Size::new(64, 48))),
         fps: s.optional("fps", forms::frame_rate()),
         bitrate: s.or("bitrate", forms::bitrate(), default.bitrate),
         gop: s.or("gop", forms::duration(SECOND / 10..=60 * SECOND), default.gop),
-        profile: s.or("profile", forms::choice(PROFILES, &[]), default.profile),
+        profile: s.or("profile", forms::choice(PROFILES), default.profile),
         slices: s.or("slices", slices(), default.slices),
-        encoder: s.or("encoder", forms::choice(ENCODERS, &[]), default.encoder),
+        encoder: s.or("encoder", forms::choice(ENCODERS), default.encoder),
         frame_skip: s.or("frame_skip", forms::boolean(), default.frame_skip),
-        adapt: s.not_yet("adapt", forms::boolean(), default.adapt, "false"),
+        adapt: s.or("adapt", forms::boolean(), default.adapt),
         bitrate_min: s.or("bitrate_min", forms::bitrate(), default.bitrate_min),
         bitrate_max: s.or("bitrate_max", forms::bitrate(), default.bitrate_max),
         ..default
@@ -321,7 +321,7 @@ fn audio(mut s: Section<'_, '_>, microphones: &[MicrophoneConfig]) -> Option<Aud
     ];
     let names: Vec<_> = microphones.iter().map(|microphone| microphone.name.as_str()).collect();
     let default = AudioConfig::new(from(&mut s, "microphone", &names).unwrap_or_default());
-    let audio = AudioConfig { codec: s.or("codec", forms::choice(CODECS, &[]), default.codec), ..default };
+    let audio = AudioConfig { codec: s.or("codec", forms::choice(CODECS), default.codec), ..default };
     let channels =
         microphones.iter().find(|microphone| microphone.name == audio.from).map_or(1, |found| found.channels);
     if channels > 2 && matches!(audio.codec, AudioCodec::L16 | AudioCodec::Opus | AudioCodec::Aac) {

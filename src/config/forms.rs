@@ -155,16 +155,13 @@ pub(super) fn optional<T: 'static>(form: Form<T>) -> Form<Option<T>> {
     })
 }
 
-/// One of some words; `not_yet` are those that a later version understands.
-pub(super) fn choice<T: Copy + 'static>(words: &'static [(&str, T)], not_yet: &'static [&str]) -> Form<T> {
+/// One of some words.
+pub(super) fn choice<T: Copy + 'static>(words: &'static [(&str, T)]) -> Form<T> {
     let expected = one_of(words.iter().map(|(word, _)| format!("{word:?}")));
     Form::new(Shape::Text, expected, move |value| {
         let wrong = value.as_str().ok_or_else(|| describe(value))?;
         if let Some((_, choice)) = words.iter().find(|(word, _)| *word == wrong) {
             return Ok(*choice);
-        }
-        if not_yet.contains(&wrong) {
-            return Err(format!("{wrong:?} is not in this version"));
         }
         Err(match nearest(wrong, words.iter().map(|(word, _)| *word)) {
             Some(word) => format!("{} is unknown, did you mean {word:?}?", show(wrong)),

@@ -84,14 +84,6 @@ impl<'f, 'i> Section<'f, 'i> {
         self.optional(key, form)
     }
 
-    /// The value of a key that only its default is good for in this version.
-    pub fn not_yet<T: PartialEq + 'static>(&mut self, key: &'static str, form: Form<T>, default: T, shown: &str) -> T {
-        if self.optional(key, form).is_some_and(|value| value != default) {
-            self.refuse_key(key, "is not in this version", format!("the default {shown}"));
-        }
-        default
-    }
-
     /// The items of a list, each with its place; None where it is left out or one is wrong.
     pub fn list<T: 'static>(&mut self, key: &'static str, form: Form<T>) -> Option<Vec<Spanned<T>>> {
         let value = self.ask(key, Shape::List)?;

@@ -377,35 +377,6 @@ fn errors_name_key_and_mend() {
 }
 
 #[test]
-fn what_comes_later_takes_its_default_only() {
-    let table = [("stream.main.video", "adapt", "false", "true")];
-    let config = |section: &str, key: &str, value: &str| {
-        let sections = [
-            ("server", ""),
-            ("camera.front", "device = 'test'"),
-            ("microphone.desk", "device = 'test'"),
-            ("stream.main", ""),
-            ("stream.main.video", "from = 'front'"),
-            ("stream.main.audio", "from = 'desk'"),
-        ];
-        let text = sections.map(|(name, needed)| {
-            let line = if name == section { format!("{key} = {value}") } else { String::new() };
-            format!("[{name}]\n{needed}\n{line}\n")
-        });
-        parse(&text.concat(), "f")
-    };
-    for (section, key, default, other) in table {
-        assert!(config(section, key, default).is_ok(), "{section}.{key} = {default}");
-        let errors = config(section, key, other).expect_err(key).to_string();
-        assert!(errors.contains(&format!(" {section}.{key}: ")), "{errors}");
-        assert!(errors.contains("not in this version; expected"), "{errors}");
-    }
-    for some in ["['udp']", "['tcp', 'udp']", "['http']", "['websocket']", "['multicast']"] {
-        assert!(config("server", "transports", some).is_ok());
-    }
-}
-
-#[test]
 fn a_group_is_a_multicast_address_of_one_stream() {
     let group = |text: &str| parse(&format!("{BASE}[stream.main.multicast]\n{text}"), "f");
     let config = group("address = '239.255.12.1'\nport = 6000\nttl = 4").unwrap();

@@ -41,11 +41,8 @@ pub(super) fn user(
         let (of_md5, of_sha256) = digests(&name, &password);
         (md5, sha256) = (Some(of_md5), Some(of_sha256));
     }
-    let role = s.or(
-        "role",
-        forms::choice(&[("view", Role::View), ("talk", Role::Talk), ("admin", Role::Admin)], &[]),
-        Role::View,
-    );
+    let role =
+        s.or("role", forms::choice(&[("view", Role::View), ("talk", Role::Talk), ("admin", Role::Admin)]), Role::View);
     let user = UserConfig { md5, sha256, role, streams: user_streams(&mut s, streams), name };
     match (digest, md5, sha256) {
         (_, None, None) => s.refuse("has no password", "md5 and sha256 as `eyrie passwd NAME` prints them"),

@@ -264,6 +264,7 @@ mod tests {
             fps: Some(stream_fps),
             fps_asked: Some(30.0),
             bitrate: None,
+            bitrate_asked: None,
             keyframes: None,
             encoder: None,
             viewers: vec![],

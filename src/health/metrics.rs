@@ -77,6 +77,8 @@ impl Collector for Figures {
         gauge("stream_fps", "Pictures a second, measured", streams(status, |it| it.fps))?;
         gauge("stream_fps_asked", "Pictures a second, asked for", streams(status, |it| it.fps_asked))?;
         gauge("stream_bits_per_second", "Measured", streams(status, |it| it.bitrate.map(|bits| bits as f64)))?;
+        let asked = streams(status, |it| it.bitrate_asked.map(|bits| bits as f64));
+        gauge("stream_bits_per_second_asked", "What the encoder is to make", asked)?;
         let camera = |name: &str| vec![("camera", name.to_owned())];
         let live = status.cameras.iter().map(|it| (camera(&it.name), truth(it.state == State::Live)));
         gauge("camera_live", "Whether the camera gives pictures", live.collect())?;
@@ -156,6 +158,7 @@ mod tests {
             fps: Some(29.97),
             fps_asked: None,
             bitrate: Some(2_000_000),
+            bitrate_asked: None,
             keyframes: Some(7),
             encoder: None,
             viewers: vec![],

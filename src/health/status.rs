@@ -62,6 +62,8 @@ pub struct StreamStatus {
     pub fps_asked: Option<f64>,
     /// Measured, in bit/s.
     pub bitrate: Option<u64>,
+    /// What the encoder is to make, in bit/s: as configured, or as the network carries.
+    pub bitrate_asked: Option<u64>,
     /// Since the start.
     pub keyframes: Option<u64>,
     /// What encodes now: `openh264`, or `m2m` and the name of the board's encoder.
@@ -174,6 +176,7 @@ mod tests {
             fps: None,
             fps_asked: Some(30.0),
             bitrate: Some(2_000_000),
+            bitrate_asked: None,
             keyframes: None,
             encoder: None,
             viewers: vec![ViewerStatus {
@@ -202,7 +205,7 @@ mod tests {
         let json = serde_json::to_string(&status).unwrap();
         assert_eq!(
             json,
-            r#"{"version":"0.1.0","uptime_s":3,"clock":"unsynced","streams":[{"name":"main","state":"no-signal","reason":null,"width":null,"height":null,"fps":null,"fps_asked":30.0,"bitrate":2000000,"keyframes":null,"encoder":null,"viewers":[{"address":"192.168.1.7:50000","transport":"udp","user":null,"seconds":3,"bytes":10,"dropped":0,"lost":null,"jitter_ms":null,"rtt_ms":null}]}],"cameras":[],"microphones":[],"tls":null,"network":{"connections":0,"stalled_viewers":0,"stray_datagrams":0},"board":{"temperature_c":51.5,"under_voltage":null,"boots":null,"reset_cause":null}}"#
+            r#"{"version":"0.1.0","uptime_s":3,"clock":"unsynced","streams":[{"name":"main","state":"no-signal","reason":null,"width":null,"height":null,"fps":null,"fps_asked":30.0,"bitrate":2000000,"bitrate_asked":null,"keyframes":null,"encoder":null,"viewers":[{"address":"192.168.1.7:50000","transport":"udp","user":null,"seconds":3,"bytes":10,"dropped":0,"lost":null,"jitter_ms":null,"rtt_ms":null}]}],"cameras":[],"microphones":[],"tls":null,"network":{"connections":0,"stalled_viewers":0,"stray_datagrams":0},"board":{"temperature_c":51.5,"under_voltage":null,"boots":null,"reset_cause":null}}"#
         );
         assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
         assert_eq!(serde_json::to_value(State::NoSignal).unwrap(), State::NoSignal.as_str());

@@ -11,12 +11,14 @@ pub struct Cursor {
     wants: [bool; 2],
     needs_key: bool,
     dropped: u64,
+    /// The packets of those, by track; of access units that the ring let go of nobody knows them.
+    unsent: [u64; 2],
 }
 
 impl Cursor {
     /// Starts at `position`, which is a key frame's unless no video is wanted.
     pub fn new(position: u64, wants: [bool; 2]) -> Self {
-        Self { position, wants, needs_key: false, dropped: 0 }
+        Self { position, wants, needs_key: false, dropped: 0, unsent: [0; 2] }
     }
 
     /// The entry to send next; stays until [`Cursor::advance`].
@@ -29,7 +31,7 @@ impl Cursor {
                 self.needs_key = false;
                 return Some(entry);
             }
-            self.dropped += u64::from(self.wants[entry.track]);
+            self.leave(entry);
             self.position += 1;
         }
     }
@@ -54,6 +56,19 @@ impl Cursor {
         self.dropped
     }
 
+    /// Packets of a track that were dropped with them.
+    pub fn unsent(&self, track: usize) -> u64 {
+        self.unsent[track]
+    }
+
+    /// Drops an entry, if it is of a track that is wanted.
+    fn leave(&mut self, entry: &Entry) {
+        if self.wants[entry.track] {
+            self.dropped += 1;
+            self.unsent[entry.track] += entry.batch.len() as u64;
+        }
+    }
+
     fn keep_up(&mut self, ring: &Ring) {
         let oldest_allowed = ring.newest().saturating_sub(KEPT);
         let late = match ring.entry(self.position) {
@@ -72,7 +87,7 @@ impl Cursor {
         let skipped = (self.position.max(ring.first())..to).filter_map(|position| ring.entry(position));
         // What the ring has let go of cannot be looked at any more and counts as a whole.
         self.dropped += ring.first().saturating_sub(self.position);
-        self.dropped += skipped.filter(|entry| self.wants[entry.track]).count() as u64;
+        skipped.for_each(|entry| self.leave(entry));
         self.needs_key = wants_video;
         self.position = to;
     }

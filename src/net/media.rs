@@ -61,6 +61,7 @@ pub async fn keep_house(state: Rc<RefCell<State>>) {
         state.watch_waits(now);
         state.watch_peers(now);
         state.forget_crowd();
+        state.tell_losses(now);
         state.requests.forget(now);
         for session in state.sessions.expired(now) {
             tracing::info!(peer = %session.peer, stream = %session.stream, "session timed out");

@@ -18,6 +18,7 @@ mod cursor;
 mod feedback;
 mod keys;
 mod link;
+mod losses;
 mod media;
 mod multicast;
 mod names;

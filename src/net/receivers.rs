@@ -37,8 +37,11 @@ impl State {
                     }
                 }
                 Event::Block(block) => {
-                    if let Some(track) = viewer.tracks.iter_mut().flatten().find(|track| track.ssrc == block.ssrc) {
-                        track.feedback.report(&block, track.clock_rate, arrival);
+                    let track =
+                        (0..2).find(|track| viewer.tracks[*track].as_ref().is_some_and(|it| it.ssrc == block.ssrc));
+                    let unsent = track.map_or(0, |track| viewer.unsent(track));
+                    if let Some(track) = track.and_then(|track| viewer.tracks[track].as_mut()) {
+                        track.feedback.report(&block, track.clock_rate, unsent, (now, arrival));
                     }
                 }
                 Event::PictureLoss { ssrc } => self.key_frame_wanted(session, ssrc, now),

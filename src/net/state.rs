@@ -66,6 +66,8 @@ pub struct Stream {
     pub entry: TableEntry,
     pub ring: Ring,
     pub keys: StreamKeys,
+    /// When its viewers' losses were looked at last.
+    pub adapted: MonoTime,
     /// Its groups that are sent to.
     pub groups: Vec<RunningGroup>,
     /// Who watches it.
@@ -167,6 +169,7 @@ impl State {
                     entry,
                     ring: Ring::default(),
                     keys: StreamKeys::default(),
+                    adapted: now,
                     groups: Vec::new(),
                     viewers: Vec::new(),
                 },

@@ -44,6 +44,8 @@ pub struct ViewerTrack {
     pub clock_rate: u32,
     pub reports: ReportTimer,
     pub feedback: Feedback,
+    /// Packets left out before the present cursor.
+    pub unsent_before: u64,
     /// Its receiver has said BYE.
     pub gone: bool,
     /// None: it goes in clear, or inside TLS alone.
@@ -238,10 +240,19 @@ impl Viewer {
         self.dropped_before + self.cursor.as_ref().map_or(0, Cursor::dropped)
     }
 
+    /// Packets of a track that were left out for this viewer.
+    pub fn unsent(&self, track: usize) -> u64 {
+        let before = self.tracks[track].as_ref().map_or(0, |track| track.unsent_before);
+        before + self.cursor.as_ref().map_or(0, |cursor| cursor.unsent(track))
+    }
+
     /// Stops sending; [`Viewer::cursor`] is set again by the next PLAY.
     pub fn pause(&mut self) {
         if let Some(cursor) = self.cursor.take() {
             self.dropped_before += cursor.dropped();
+            for (index, track) in self.tracks.iter_mut().enumerate() {
+                track.iter_mut().for_each(|track| track.unsent_before += cursor.unsent(index));
+            }
         }
         if let Outlet::Udp(udp) | Outlet::Group(udp) = &mut self.outlet {
             udp.under_way = None;

@@ -1,5 +1,5 @@
 use super::{
-    CameraSource, Demand, Hub, Mailbox, Pulse, SourceFrame, Taken,
+    Bounds, CameraSource, Demand, Hub, Mailbox, Pulse, SourceFrame, Taken,
     copy::{self, Passing},
     overlay::Overlay,
     sync::lock,
@@ -35,6 +35,8 @@ pub struct VideoSettings {
     pub bitrate: u32,
     /// How far the bitrate may be raised at run time without a new encoder, in bit/s.
     pub bitrate_ceiling: u32,
+    /// Between these the bitrate follows the network.
+    pub adapt: Option<Bounds>,
     pub gop: Duration,
     pub profile: H264Profile,
     pub codec: VideoCodec,
@@ -289,7 +291,9 @@ impl Encoding {
 
     /// An encoder for pictures of that size and rate: the running one where it fits, else a new one.
     fn prepare(&mut self, size: Size, fps: FrameRate) -> Result<&mut Running, CodecError> {
-        let bitrate = self.bitrate.load(Ordering::Relaxed);
+        let configured = self.bitrate.load(Ordering::Relaxed);
+        let carried = self.hub.carried_bitrate();
+        let bitrate = carried.unwrap_or(configured);
         if let Some(running) = &mut self.running
             && running.bitrate != bitrate
             && running.encoder.set_bitrate(bitrate).is_ok()
@@ -336,7 +340,8 @@ impl Encoding {
         let format = TrackFormat::H264(H264Format {
             size: running.size,
             fps: running.fps,
-            bitrate: running.bitrate,
+            // What may follow the network is described by the most that it may be.
+            bitrate: self.settings.adapt.map_or(running.bitrate, |bounds| bounds.most),
             parameter_sets,
         });
         let track = &self.hub.tracks()[self.track];

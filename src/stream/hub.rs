@@ -1,4 +1,4 @@
-use super::{Demand, KeyframeAnswer, KeyframeBudget, Meter, Rates, sync::lock};
+use super::{Adaptation, Bounds, Demand, KeyframeAnswer, KeyframeBudget, Meter, Rates, sync::lock};
 use crate::{
     media::TrackFormat,
     rtp::PacketBatch,
@@ -26,6 +26,8 @@ pub struct Hub {
     takes_requests: AtomicBool,
     trouble: Mutex<Option<Trouble>>,
     keyframes: AtomicU64,
+    /// Where the bitrate follows the network.
+    adaptation: Mutex<Option<Adaptation>>,
     demand: Arc<Demand>,
 }
 
@@ -92,6 +94,7 @@ impl Hub {
             takes_requests: AtomicBool::new(true),
             trouble: Mutex::default(),
             keyframes: AtomicU64::new(0),
+            adaptation: Mutex::default(),
             demand: Demand::new(),
         })
     }
@@ -178,6 +181,27 @@ impl Hub {
 
     pub fn set_trouble(&self, trouble: Option<Trouble>) {
         *lock(&self.trouble) = trouble;
+    }
+
+    /// Lets the bitrate follow the network within bounds, beginning with `bitrate` (bit/s), or not. What it has come to stays
+    /// where only the beginning changes.
+    pub fn set_adaptive(&self, bitrate: u32, bounds: Option<Bounds>) {
+        let mut adaptation = lock(&self.adaptation);
+        if adaptation.as_ref().map(Adaptation::bounds) != bounds {
+            *adaptation = bounds.map(|bounds| Adaptation::new(bitrate, bounds));
+        }
+    }
+
+    /// What part of its packets each viewer has lost since this was told last.
+    pub fn tell_losses(&self, losses: &mut [f64]) {
+        if let Some(adaptation) = &mut *lock(&self.adaptation) {
+            adaptation.told(losses);
+        }
+    }
+
+    /// The bitrate (bit/s) that the network carries; None: it is not asked.
+    pub fn carried_bitrate(&self) -> Option<u32> {
+        lock(&self.adaptation).as_ref().map(Adaptation::bitrate)
     }
 
     /// Key frames since the start.

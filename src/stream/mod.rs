@@ -5,6 +5,7 @@
 //! every network worker. Whoever watches
 //! holds a [`Watch`] on the hub; sources and encoders run while somebody does.
 
+mod adapt;
 mod backoff;
 mod camera;
 mod charge;
@@ -23,6 +24,7 @@ mod pulse;
 mod sound;
 mod sync;
 
+pub use adapt::{Adaptation, Bounds};
 pub use camera::{CameraSource, SourceFrame};
 pub use demand::{Demand, Watch};
 pub use encoder::{VideoEncoder, VideoSettings};

@@ -152,6 +152,15 @@ pub fn report_about(media: u32, last_sender_report: u32, delay: u32) -> Vec<u8> 
     report
 }
 
+/// A receiver report about `media`: by then so many packets were lost of those up to the number `highest`.
+pub fn losses(media: u32, lost: u32, highest: u32) -> Vec<u8> {
+    let words = [media, lost & 0xff_ffff, highest, 0, 0, 0];
+    let mut report = vec![0x81, 201, 0, 7];
+    report.extend(0x1234_5678u32.to_be_bytes());
+    report.extend(words.iter().flat_map(|word| word.to_be_bytes()));
+    report
+}
+
 /// A full intra request for `media` (RFC 5104 §4.3.1), the same again with the same `sequence`.
 pub fn full_intra(media: u32, sequence: u8) -> Vec<u8> {
     let mut packet = receiver_report();

@@ -248,6 +248,7 @@ fn a_camera_that_comes_back_otherwise_is_scaled() {
         fps: None,
         bitrate: 300_000,
         bitrate_ceiling: 300_000,
+        adapt: None,
         gop: Duration::from_secs(60),
         profile: H264Profile::Baseline,
         codec: VideoCodec::H264,

@@ -41,6 +41,7 @@ fn settings() -> VideoSettings {
         fps: None,
         bitrate: 500_000,
         bitrate_ceiling: 500_000,
+        adapt: None,
         gop: Duration::from_secs(2),
         profile: H264Profile::Baseline,
         codec: VideoCodec::Copy,
