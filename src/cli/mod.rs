@@ -13,6 +13,7 @@ mod reload;
 mod run;
 mod server;
 mod set;
+mod setup;
 mod status;
 mod stream;
 mod table;
@@ -63,6 +64,9 @@ enum Command {
     User(user::User),
     /// Say what is wrong with this installation and how to mend it, and by which URLs to watch; exits with 1 if anything is
     Doctor(doctor::Doctor),
+    /// Apply the file that a card was prepared with; the image does so at boot
+    #[command(hide = true)]
+    Setup(setup::Setup),
 }
 
 /// Runs the command that the process was started with.
@@ -82,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Stream(command) => command.run(),
         Command::User(command) => command.run(),
         Command::Doctor(command) => command.run(),
+        Command::Setup(command) => command.run(),
     }
 }
 
