@@ -1,5 +1,6 @@
 //! The commands, by running the binary.
 
+use clap_complete::Shell;
 use eyrie::{
     config,
     device::list::ControlInfo,
@@ -9,6 +10,7 @@ use eyrie::{
     },
 };
 use std::{
+    collections::BTreeSet,
     fs,
     io::Write,
     os::unix::fs::PermissionsExt,
@@ -156,6 +158,46 @@ fn passwd_refuses_what_cannot_work() {
         assert_eq!((code, stdout.as_str()), (Some(1), ""));
         assert!(stderr.contains(why), "{stderr}");
     }
+}
+
+/// The manual pages and completions of the package, all made of the definition. After a change there, this test writes
+/// them anew when it is run with EYRIE_WRITE_MANUAL=1.
+#[test]
+fn the_manual_is_that_of_the_command_line() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/manual");
+    let made = tempfile::tempdir().unwrap();
+    let (folder, mut definition) = (made.path(), eyrie::cli::definition());
+    for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
+        clap_complete::generate_to(shell, &mut definition, "eyrie", folder).unwrap();
+    }
+    clap_mangen::generate_to(definition, folder).unwrap();
+    let names = |folder: &Path| -> BTreeSet<_> {
+        fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().file_name()).collect()
+    };
+    if std::env::var_os("EYRIE_WRITE_MANUAL").is_some() {
+        let _ = fs::remove_dir_all(&kept);
+        fs::create_dir(&kept).unwrap();
+        for name in names(folder) {
+            fs::copy(folder.join(&name), kept.join(&name)).unwrap();
+        }
+    }
+    assert_eq!(names(folder), names(&kept));
+    for name in names(folder) {
+        let [made, kept] = [folder, &kept].map(|folder| fs::read_to_string(folder.join(&name)).unwrap());
+        assert!(made == kept, "{name:?} is not as the command line is; run this test with EYRIE_WRITE_MANUAL=1");
+    }
+}
+
+/// `scripts/test package` compares it with that of the program for another machine.
+#[test]
+fn the_self_test_comes_to_the_same_every_time() {
+    let home = home_with("");
+    let (code, first, stderr) = output(&home, &["self-test"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    let digests: Vec<_> = first.lines().map(|line| line.split_once(' ').unwrap()).collect();
+    assert_eq!([digests[0].0, digests[1].0], ["h264", "jpeg"]);
+    assert!(digests.iter().all(|(_, digest)| digest.len() == 64), "{first}");
+    assert_eq!(output(&home, &["self-test"]).1, first);
 }
 
 #[test]

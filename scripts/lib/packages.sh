@@ -15,6 +15,9 @@ unit_packages=(iproute2 nftables)
 client_packages=(ffmpeg mpv gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-libav glib-networking mmdebstrap motion python3-websockets)
 
+# To install the package for boards where its programs are emulated, and play from it.
+package_packages=(qemu-user-static mmdebstrap python3 ffmpeg)
+
 # What benchmarks compare with.
 bench_packages=(libyuv0)
 

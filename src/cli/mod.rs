@@ -11,6 +11,7 @@ mod nftables;
 mod passwd;
 mod reload;
 mod run;
+mod selftest;
 mod server;
 mod set;
 mod setup;
@@ -20,7 +21,7 @@ mod table;
 mod unban;
 mod user;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::{
     fmt::Display,
     io::{self, Write},
@@ -50,6 +51,9 @@ enum Command {
     Nftables(nftables::Nftables),
     /// Print a [[user]] block for the config
     Passwd(passwd::Passwd),
+    /// Print digests of what the encoders make of the test pattern: the same on every machine
+    #[command(hide = true)]
+    SelfTest(selftest::SelfTest),
     /// Say how the running server fares and who watches
     Status(status::Status),
     /// Make the running server read its config anew; exits with 1 if it is refused
@@ -69,6 +73,11 @@ enum Command {
     Setup(setup::Setup),
 }
 
+/// The definition of the command line, of which `src/cli/manual` is made: manual pages and completions for shells.
+pub fn definition() -> clap::Command {
+    Arguments::command().disable_help_subcommand(true)
+}
+
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
@@ -79,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Move(command) => command.run(),
         Command::Nftables(command) => command.run(),
         Command::Passwd(command) => command.run(),
+        Command::SelfTest(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Reload(command) => command.run(),
         Command::Unban(command) => command.run(),

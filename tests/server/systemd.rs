@@ -1,6 +1,13 @@
 //! What the server tells systemd, heard as systemd hears it.
 
-use std::{fs, os::unix::net::UnixDatagram, path::Path, time::Duration};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::{fs::MetadataExt, net::UnixDatagram},
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use nix::{
     sys::{
@@ -123,6 +130,36 @@ fn start_reload_and_end_are_told() {
     assert_eq!(manager.next_change(), "STOPPING=1\n");
     client.frames_to_the_end();
     server.stop();
+}
+
+#[test]
+fn the_journal_hears_how_grave_each_line_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let config = format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\nudp_ports = \"0\"\nanonymous = true\nstate_dir = {place:?}\n\
+         control_socket = {:?}\n{}{MAIN}",
+        place.join("c.sock"),
+        CAMERA.replacen("\"test\"", "\"no such camera\"", 1)
+    );
+    fs::write(place.join("eyrie.toml"), config).unwrap();
+    let log = fs::File::create(place.join("log")).unwrap();
+    let stream = log.metadata().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_eyrie"))
+        .args(["run", "--config"])
+        .arg(place.join("eyrie.toml"))
+        .env("JOURNAL_STREAM", format!("{}:{}", stream.dev(), stream.ino()))
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "ready"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let log = fs::read_to_string(place.join("log")).unwrap();
+    assert!(log.lines().any(|line| line.starts_with("<4> WARN ") && line.contains("no picture")), "{log}");
+    assert!(log.lines().any(|line| line.starts_with("<6> INFO ")), "{log}");
 }
 
 /// A camera that is not there and a stream that nobody watches are no reason to restart anything; a thread that stands

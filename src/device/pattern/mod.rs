@@ -12,7 +12,7 @@ use super::{
     pace::{DeviceWall, FrameGrid, sleep_until},
 };
 use crate::{
-    media::{PixelFormat, RawFrame, Size},
+    media::{FrameRate, PixelFormat, RawFrame, Scene, Size},
     time::{MonoTime, WallTime},
 };
 use painter::{Painted, Painter};
@@ -28,6 +28,18 @@ const MARK: u64 = 100_000_000;
 /// Whether flash and beep are on at `wall`.
 pub(super) fn marked(wall: WallTime) -> bool {
     wall.as_nanos() % MARK_PERIOD < MARK
+}
+
+/// Its pictures one after the other as if taken from 1970 on, which are the same on every machine in UTC.
+pub fn album(size: Size, fps: FrameRate) -> impl Iterator<Item = RawFrame> {
+    let mut painter = Painter::new(size, "album", Scene::Bars);
+    let (grid, pool) = (FrameGrid::new(MonoTime::ZERO, fps), Pool::new());
+    (0..).map(move |number| {
+        let stamp = grid.instant(number);
+        let mut sheet = pool.take(|| painter.sheet());
+        painter.paint(&mut sheet, number, WallTime::from_nanos(stamp.as_nanos()));
+        pool.frame(sheet, stamp, number)
+    })
 }
 
 /// A camera that draws its pictures, each stamped with its instant on an exact frame grid.
@@ -106,7 +118,7 @@ impl Camera for TestPattern {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::{FrameRate, Orientation, Scene};
+    use crate::media::Orientation;
 
     fn wish(size: Size) -> CameraWish {
         CameraWish {
