@@ -20,8 +20,11 @@ async def serve(url, certificate):
             assert socket.subprotocol == "rtsp.onvif.org", socket.subprotocol
 
             async def ask():
-                while words := await reader.read(4096):
-                    await socket.send(words)
+                try:
+                    while words := await reader.read(4096):
+                        await socket.send(words)
+                except ConnectionResetError:
+                    pass  # A player that left unread what had come for it.
                 await socket.close()
 
             asking = asyncio.create_task(ask())
