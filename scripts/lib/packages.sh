@@ -23,3 +23,7 @@ bench_packages=(libyuv0)
 
 # The emulated machine with virtual cameras and sound cards.
 guest_packages=(qemu-system-x86 binutils kmod xz-utils zstd python3 ffmpeg gcc libc6-dev make libelf1)
+
+# To build images of cards, and boot them.
+image_packages=(mmdebstrap debian-archive-keyring qemu-user-static genimage dosfstools mtools e2fsprogs zstd binutils python3 systemd)
+boot_packages=(qemu-system-arm qemu-efi-aarch64)
