@@ -54,16 +54,23 @@ make_chroot() {
         # The machine's proxies, if it has any.
         while read -r option; do options+=(--aptopt="$option"); done \
             < <(apt-config dump --format '%F "%v";%n' | grep -i '^Acquire::https\?::proxy')
-        own_namespace rm -rf --one-file-system "$chroot.new"
-        debian_sources "$suite" | own_namespace mmdebstrap --quiet --mode=root --variant="${variant:-apt}" \
-            --keyring="$keyring" --skip=check/qemu,chroot/mount/proc,chroot/mount/sys \
-            --architectures="$architectures" --include="$packages" "${options[@]}" \
-            --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
-            --aptopt='Acquire::Retries "3"' --dpkgopt="$root/scripts/lib/chroot-files" \
-            "$suite" "$chroot.new" - >&2 || die "could not make a Debian $suite"
+        # Where the lists of updates are of two minds, as mirrors of the smaller architectures sometimes are, do without.
+        debian_sources "$suite" | unpack_debian || {
+            say "once more, without updates"
+            debian_sources "$suite" | head -n 1 | unpack_debian
+        } || die "could not make a Debian $suite"
         mv "$chroot.new" "$chroot"
     fi
     exec 8>&-
+}
+
+# unpack_debian: makes $chroot.new, as make_chroot wants it, from the sources on stdin.
+unpack_debian() {
+    own_namespace rm -rf --one-file-system "$chroot.new"
+    own_namespace mmdebstrap --quiet --mode=root --variant="${variant:-apt}" --keyring="$keyring" \
+        --skip=check/qemu,chroot/mount/proc,chroot/mount/sys --architectures="$architectures" --include="$packages" \
+        "${options[@]}" --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
+        --aptopt='Acquire::Retries "3"' --dpkgopt="$root/scripts/lib/chroot-files" "$suite" "$chroot.new" - >&2
 }
 
 # in_chroot COMMAND…: in $chroot, with the project at /eyrie and cargo's folder at /cargo, which keeps what is downloaded.

@@ -49,6 +49,9 @@ _eyrie() {
             eyrie,set)
                 cmd="eyrie__subcmd__set"
                 ;;
+            eyrie,setup)
+                cmd="eyrie__subcmd__setup"
+                ;;
             eyrie,status)
                 cmd="eyrie__subcmd__status"
                 ;;
@@ -80,7 +83,7 @@ _eyrie() {
 
     case "${cmd}" in
         eyrie)
-            opts="-h -V --help --version run check devices control move nftables passwd self-test status reload unban set stream user doctor"
+            opts="-h -V --help --version run check devices control move nftables passwd self-test status reload unban set stream user doctor setup"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -285,6 +288,24 @@ _eyrie() {
                     return 0
                     ;;
                 --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        eyrie__subcmd__setup)
+            opts="-h --root --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
