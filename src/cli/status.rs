@@ -160,7 +160,7 @@ fn show_board(board: &BoardStatus) -> String {
     let known = [
         board.temperature_c.map(|degrees| format!("{degrees:.1} °C")),
         board.under_voltage.map(|low| if low { "its voltage is TOO LOW" } else { "its voltage is fine" }.to_owned()),
-        board.boots.map(|boots| format!("started {boots} times")),
+        board.boots.map(|boots| format!("boot {boots}")),
         board.reset_cause.as_ref().map(|cause| format!("last by {cause}")),
     ];
     known.into_iter().flatten().collect::<Vec<_>>().join(", ")
@@ -292,7 +292,7 @@ front   no-signal  15.0  3      -         1      no device `x`; none is there
 MICROPHONE  STATE  PEAK     RMS      GAIN     DRIFT    DROPS  REOPENED  REASON
 desk        live   -6.0 dB  -9.0 dB  +6.0 dB  -31 ppm  0      1
 
-BOARD 51.5 °C, its voltage is fine, started 3 times
+BOARD 51.5 °C, its voltage is fine, boot 3
 
 TLS CERTIFICATE, SHA-256 AB:CD
 "
