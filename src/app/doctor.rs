@@ -5,20 +5,30 @@ use super::{
     listen, urls,
 };
 use crate::{
-    config::{self, Config, Environment, Paths},
+    config::{self, Config, Environment, Paths, Transport},
     device::{self, list::CameraInfo},
     health::{
         doctor::{CameraFacts, Disk, Facts},
         status::Status,
     },
+    net::PortPair,
     time::WallClock,
 };
-use nix::sys::statvfs::statvfs;
+use nix::sys::statvfs::{FsFlags, statvfs};
 use std::{
     fs,
-    net::SocketAddr,
+    net::{Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
 };
+
+/// What is known of the running server.
+pub enum Server {
+    Runs(Box<Status>),
+    /// It may run, but does not let us ask; why.
+    Hidden(String),
+    /// None answers; where.
+    Absent(String),
+}
 
 /// What an examination found out.
 pub struct Examined {
@@ -27,25 +37,27 @@ pub struct Examined {
     pub urls: Vec<String>,
 }
 
-/// Looks at everything. `server`: the running one's status, or why there is none.
-pub fn examine(config_file: Option<&Path>, server: Result<Status, String>) -> Examined {
+/// Looks at everything. `server`: the running one's status, or why it cannot be had; None: there is no telling.
+pub fn examine(config_file: Option<&Path>, server: Server) -> Examined {
     let (config, config_errors) = match config::load_or_default(config_file) {
         Ok(config) => (Some(config), None),
         Err(errors) => (None, Some(errors.to_string())),
     };
-    let (server, silence) = match server {
-        Ok(status) => (Some(status), None),
-        Err(why) => (None, Some(why)),
-    };
+    let mut examined = Facts::default();
+    let mut absent = false;
+    match server {
+        Server::Runs(status) => examined.server = Some(*status),
+        Server::Hidden(why) => examined.hidden = Some(why),
+        Server::Absent(why) => (examined.silence, absent) = (Some(why), true),
+    }
     let state_dir = config.as_ref().map(|config| Paths::new(&config.server, &Environment::of_process()).state_dir);
     let facts = Facts {
         config_errors,
-        taken: if server.is_none() { config.as_ref().map(taken).unwrap_or_default() } else { Vec::new() },
-        silence,
+        taken: if absent { config.as_ref().map(taken).unwrap_or_default() } else { Vec::new() },
         clock_synchronised: WallClock::synchronised(),
         cameras: device::list::cameras().into_iter().map(|info| camera_facts(info, config.as_ref())).collect(),
         disks: disks(config_file, state_dir.as_deref()),
-        server,
+        ..examined
     };
     let urls = match (config, state_dir) {
         (Some(config), Some(state_dir)) => all_urls(&config, &state_dir, facts.server.as_ref()),
@@ -62,7 +74,12 @@ fn taken(config: &Config) -> Vec<String> {
         listen::bind(&server, &[]).err().map(|error| error.to_string())
     };
     let plain = config.server.listen.iter().filter_map(|address| one(address, false));
-    plain.chain(config.server.listen_tls.iter().filter_map(|address| one(address, true))).collect()
+    let tls = config.server.listen_tls.iter().filter_map(|address| one(address, true));
+    let udp = config.server.transports.contains(&Transport::Udp).then(|| {
+        let address = config.server.listen.first().map_or(Ipv6Addr::UNSPECIFIED.into(), SocketAddr::ip);
+        PortPair::bind(address, config.server.udp_ports).err().map(|error| error.to_string())
+    });
+    plain.chain(tls).chain(udp.flatten()).collect()
 }
 
 fn camera_facts(info: CameraInfo, config: Option<&Config>) -> CameraFacts {
@@ -72,10 +89,11 @@ fn camera_facts(info: CameraInfo, config: Option<&Config>) -> CameraFacts {
     let configured = config.and_then(|config| config.cameras.iter().find(|camera| is_it(&camera.device)));
     let usb = Path::new(&info.node).file_name().and_then(|node| usb_device(&node.to_string_lossy()));
     let number = |file: &str| fs::read_to_string(usb.as_ref()?.join(file)).ok()?.trim().parse().ok();
+    let by_program = config.is_some_and(|config| config.cameras.iter().any(|it| it.device.starts_with("child:")));
     CameraFacts {
+        by_program,
         configured: configured.map(|camera| camera.name.clone()),
         usb_speed: number("speed"),
-        usb_version: number("version"),
         info,
     }
 }
@@ -97,12 +115,14 @@ fn disk(folder: &Path) -> Option<Disk> {
     // One that is still to be made lies where its parent does.
     let there = folder.ancestors().find(|path| path.exists())?;
     let found = statvfs(there).ok()?;
-    let bytes = |blocks: u64| blocks * found.fragment_size();
-    Some(Disk {
-        path: folder.display().to_string(),
-        free: bytes(found.blocks_available()),
-        total: bytes(found.blocks()),
-    })
+    // What is only read is never full.
+    if found.flags().contains(FsFlags::ST_RDONLY) {
+        return None;
+    }
+    // 32 bits wide on 32-bit boards.
+    #[allow(clippy::unnecessary_cast)]
+    let [free, total] = [found.blocks_available(), found.blocks()].map(|it| it as u64 * found.fragment_size() as u64);
+    Some(Disk { path: folder.display().to_string(), free, total })
 }
 
 /// With the made user's password where this user may read it; of configured users only they know theirs.

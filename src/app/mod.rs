@@ -18,5 +18,5 @@ mod sys;
 mod urls;
 mod watch;
 
-pub use doctor::{Examined, examine};
+pub use doctor::{Examined, Server, examine};
 pub use run::{Options, run};

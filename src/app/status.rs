@@ -99,8 +99,9 @@ fn stream(running: &Running, serving: &Serving, viewers: &[net::ViewerStatus], n
 
 /// A stream that names no rate asks for its camera's.
 fn fps_asked(video: &VideoPlan, serving: &Serving) -> Option<f64> {
-    let camera = || Some(serving.cameras.get(&video.camera)?.wish().fps);
-    video.settings.fps.or_else(camera).map(|fps| hundredths(fps.as_f64()))
+    let camera = serving.cameras.get(&video.camera)?.wish().fps.as_f64();
+    // A stream that asks for more has what the camera gives.
+    Some(hundredths(video.settings.fps.map_or(camera, |fps| fps.as_f64().min(camera))))
 }
 
 fn stream_state(running: &Running, serving: &Serving, now: MonoTime) -> State {

@@ -1,4 +1,7 @@
-use super::{print, server::Server};
+use super::{
+    print,
+    server::{NoAnswer, Server},
+};
 use crate::{
     app,
     health::{
@@ -20,13 +23,18 @@ pub struct Doctor {
 
 impl Doctor {
     pub fn run(self) -> ExitCode {
-        let status = match self.server.ask(Command::Status) {
-            Ok(Response::Status(status)) => Ok(*status),
-            Ok(Response::Failed(why)) => Err(why),
-            Ok(_) => Err("the server told no status".to_owned()),
-            Err(error) => Err(error.to_string()),
+        // Of a config that is wrong the server that runs by it has an older one: it is asked where servers listen.
+        let ask = || match self.server.ask(Command::Status) {
+            Err(NoAnswer::Config(_)) => Server { config: None, socket: None }.ask(Command::Status),
+            answer => answer,
         };
-        let examined = app::examine(self.server.config.as_deref(), status);
+        let server = match ask() {
+            Ok(Response::Status(status)) => app::Server::Runs(status),
+            Ok(_) => app::Server::Hidden("the server told no status".to_owned()),
+            Err(error @ NoAnswer::NoServer(_)) => app::Server::Absent(error.to_string()),
+            Err(error) => app::Server::Hidden(error.to_string()),
+        };
+        let examined = app::examine(self.server.config.as_deref(), server);
         let found = findings(&examined.facts);
         let text = match self.json {
             true => format!("{:#}\n", json!({ "findings": found, "urls": examined.urls })),

@@ -48,10 +48,21 @@ pub fn edit(text: &str, origin: &str, key: &str, value: &str) -> Result<String, 
         .map_err(|_| EditError::Key(format!("`{key}` is no key; expected one such as `server.listen`")))?;
     let path: Vec<_> = path.iter().map(Key::get).collect();
     let value = toml_value(value, shape_of(&path)?);
+    settle(&mut document);
     set(document.as_table_mut(), &path, value).map_err(|why| EditError::Key(format!("{key}: {why}")))?;
     let edited = as_before(document.to_string(), text);
     parse(&edited, origin).map_err(EditError::After)?;
     Ok(edited)
+}
+
+/// Comments of a file that holds nothing else stay at its head, not behind what is added.
+pub(super) fn settle(document: &mut DocumentMut) {
+    if document.is_empty()
+        && let Some(comments) = document.trailing().as_str().filter(|text| text.contains('#')).map(str::to_owned)
+    {
+        document.set_trailing("");
+        document.decor_mut().set_prefix(format!("{}\n\n", comments.trim_end()));
+    }
 }
 
 /// With the line ends of `text`: the editor of TOML writes none of those that it read.
@@ -238,6 +249,12 @@ md5 = \"00000000000000000000000000000000\"
         assert!(edited("server.lockout.for", "5m").contains("for = \"5m\""));
         assert!(edited("user.nvr.role", "admin").contains("role = \"admin\""));
         assert_eq!(edit("", "f", "server.anonymous", "true").unwrap(), "[server]\nanonymous = true\n");
+    }
+
+    #[test]
+    fn what_is_added_to_comments_stands_behind_them() {
+        let text = edit(crate::config::EXAMPLE, "f", "server.anonymous", "true").unwrap();
+        assert_eq!(text.trim_end(), format!("{}\n[server]\nanonymous = true", crate::config::EXAMPLE).trim_end());
     }
 
     #[test]

@@ -71,6 +71,11 @@ pub fn remove_stream(text: &str, origin: &str, name: &str) -> Result<String, Edi
     change(text, origin, |document| {
         let streams = tables(document, "stream")?;
         let there: Vec<String> = streams.iter().map(|(name, _)| name.to_owned()).collect();
+        if there == [name] {
+            return Err(format!(
+                "{name} is the only stream; without one all cameras are served by themselves, as /main and /sub"
+            ));
+        }
         streams.remove(name).map(drop).ok_or_else(|| absent("stream", name, &there))
     })
 }
@@ -118,6 +123,7 @@ fn change(
 ) -> Result<String, EditError> {
     parse(text, origin).map_err(EditError::Before)?;
     let mut document: DocumentMut = text.parse().expect("what `parse` accepts is TOML");
+    super::edit::settle(&mut document);
     edit(&mut document).map_err(EditError::Key)?;
     let edited = super::edit::as_before(document.to_string(), text);
     parse(&edited, origin).map_err(EditError::After)?;
@@ -220,6 +226,7 @@ md5 = \"00000000000000000000000000000000\"
     fn what_cannot_be_is_refused_in_words() {
         assert!(refused(add_stream(TEXT, "f", &stream("main", "front"))).contains("`eyrie stream remove main`"));
         assert!(refused(remove_stream(TEXT, "f", "mian")).contains("there are: main"));
+        assert!(refused(remove_stream(TEXT, "f", "main")).contains("is the only stream"));
         assert!(refused(add_user(TEXT, "f", &user("nvr"))).contains("already"));
         assert!(refused(remove_user(TEXT, "f", "gest")).contains("there are: nvr"));
         let other = NewUser { role: "king".into(), ..user("guest") };

@@ -12,6 +12,8 @@ pub struct Facts {
     /// The running server's status, or why there is none.
     pub server: Option<Status>,
     pub silence: Option<String>,
+    /// Why it cannot be asked, though it may run.
+    pub hidden: Option<String>,
     /// Listening addresses that the server, which does not run, could not have.
     pub taken: Vec<String>,
     pub clock_synchronised: bool,
@@ -25,10 +27,10 @@ pub struct CameraFacts {
     pub info: CameraInfo,
     /// How the config names it, if it does.
     pub configured: Option<String>,
+    /// The config has a camera that a program reads, which this one may be.
+    pub by_program: bool,
     /// Of its USB link, in Mbit/s.
     pub usb_speed: Option<f64>,
-    /// What the camera itself can, such as 3.0.
-    pub usb_version: Option<f64>,
 }
 
 /// A file system, in bytes.
@@ -74,6 +76,9 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
             "start it: `sudo systemctl start eyrie`, or `eyrie run`; why it does not stay up stands in `journalctl -u eyrie`",
         );
     }
+    if let Some(why) = &facts.hidden {
+        say("server", why.clone(), "ask with `sudo`, or as a user in the group `eyrie`");
+    }
     for taken in &facts.taken {
         say(
             "server",
@@ -93,7 +98,7 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
             "`sudo timedatectl set-ntp true`; where no time server can be reached, name the network's own in /etc/systemd/timesyncd.conf",
         );
     }
-    facts.cameras.iter().for_each(|camera| of_node(camera, &mut say));
+    facts.cameras.iter().for_each(|camera| of_node(camera, facts.server.is_some(), &mut say));
     for disk in facts.disks.iter().filter(|disk| disk.free < LEAST_FREE.min(disk.total / 20)) {
         let problem = format!("{} MB are free of {} MB", disk.free / 1_000_000, disk.total / 1_000_000);
         say(
@@ -204,14 +209,15 @@ fn slowing_control(camera: &CameraFacts) -> Option<&str> {
     on.map(|control| control.name.as_str())
 }
 
-fn of_node(camera: &CameraFacts, say: &mut impl FnMut(&str, String, &str)) {
+/// `served`: a server runs, whose own rights count, and not ours.
+fn of_node(camera: &CameraFacts, served: bool, say: &mut impl FnMut(&str, String, &str)) {
     let about = format!("camera {} ({})", camera.info.name, camera.info.node);
     // Most nodes that are no cameras are just that; these two are cameras all the same.
     match camera.info.reason.as_deref() {
-        Some(reason) if reason.contains("permission denied") => {
+        Some(reason) if reason.contains("permission denied") && !served => {
             say(&about, reason.to_owned(), "`sudo usermod -aG video,audio $USER`, and log in anew");
         }
-        Some(reason) if reason.contains("bare camera sensor") => {
+        Some(reason) if reason.contains("bare camera sensor") && !camera.by_program => {
             say(
                 &about,
                 reason.to_owned(),
@@ -224,12 +230,6 @@ fn of_node(camera: &CameraFacts, say: &mut impl FnMut(&str, String, &str)) {
     if speed < HIGH_SPEED {
         let problem = format!("its USB link has {speed} Mbit/s, too few for pictures");
         say(&about, problem, "another port, cable or hub: this one is of USB 1");
-    } else if speed == HIGH_SPEED && camera.usb_version.is_some_and(|version| version >= 3.0) {
-        say(
-            &about,
-            "a USB 3 camera on a link of USB 2: large pictures come slowly".to_owned(),
-            "a blue port, and a cable for USB 3",
-        );
     }
 }
 
@@ -293,7 +293,7 @@ mod tests {
             formats: vec![],
             controls,
         };
-        CameraFacts { info, configured: Some("front".into()), usb_speed: Some(usb_speed), usb_version: Some(2.0) }
+        CameraFacts { info, configured: Some("front".into()), usb_speed: Some(usb_speed), by_program: false }
     }
 
     fn well() -> Facts {
@@ -350,15 +350,14 @@ mod tests {
         one(Facts { taken: vec!["port".into()], ..well() }, "server", "ss -tulnp");
         one(Facts { clock_synchronised: false, ..well() }, "clock", "timedatectl");
         one(Facts { cameras: vec![node(12.0, vec![])], ..well() }, "camera HD Webcam (/dev/video0)", "another port");
-        let fast = CameraFacts { usb_version: Some(3.2), ..node(480.0, vec![]) };
-        one(Facts { cameras: vec![fast], ..well() }, "camera HD Webcam (/dev/video0)", "blue port");
         for (reason, mend) in [
             ("permission denied; the user should be in the group `video`", "usermod -aG video"),
             ("a bare camera sensor, whose raw data needs libcamera", "A camera as a program"),
         ] {
             let mut denied = node(480.0, vec![]);
             (denied.info.usable, denied.info.reason) = (false, Some(reason.into()));
-            one(Facts { cameras: vec![denied], ..well() }, "camera HD Webcam (/dev/video0)", mend);
+            let silent = Facts { cameras: vec![denied], server: None, ..well() };
+            one(silent, "camera HD Webcam (/dev/video0)", mend);
         }
         let full = vec![Disk { path: "/var/lib/eyrie".into(), free: 1000, total: 1 << 32 }];
         one(Facts { disks: full, ..well() }, "disk of /var/lib/eyrie", "delete");

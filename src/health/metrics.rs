@@ -6,7 +6,10 @@ use super::{
 };
 use axum::{
     Router, extract,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        StatusCode,
+        header::{CONNECTION, CONTENT_TYPE},
+    },
     response::IntoResponse,
     routing::get,
 };
@@ -33,7 +36,10 @@ pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>) -> io::Re
 
 async fn scrape<H: Handler>(extract::State(handler): extract::State<Arc<H>>) -> axum::response::Response {
     match handler.handle(Command::Status).await {
-        Response::Status(status) => ([(CONTENT_TYPE, OPEN_METRICS)], render(*status)).into_response(),
+        // One scrape a connection, so that none outlives the config that allowed it.
+        Response::Status(status) => {
+            ([(CONTENT_TYPE, OPEN_METRICS), (CONNECTION, "close")], render(*status)).into_response()
+        }
         _ => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }

@@ -92,6 +92,16 @@ impl Access {
         known && self.admits(address) && self.admits_to(stream, address)
     }
 
+    /// As [`Access::may_still_view`], of somebody who came in under the rules of `before`: a changed password is a lost right.
+    pub fn knows_still(&self, before: &Self, user: Option<&str>, address: IpAddr, stream: &str) -> bool {
+        let same = |name: &str| {
+            let (before, now) = (before.rules.users.user(name)?, self.rules.users.user(name)?);
+            let md5 = before.md5_ha1.zip(now.md5_ha1).map(|(before, now)| before == now);
+            md5.or(before.sha256_ha1.zip(now.sha256_ha1).map(|(before, now)| before == now))
+        };
+        self.may_still_view(user, address, stream) && user.and_then(same).unwrap_or(true)
+    }
+
     /// Whether this user (None: anybody) at this address may view the stream.
     pub fn may_view(&self, user: Option<&str>, address: IpAddr, stream: &str) -> bool {
         user.is_none_or(|user| self.rules.users.may_view(user, stream)) && self.admits_to(stream, address)

@@ -57,11 +57,12 @@ impl State {
             Ask::Setup(ask) => Some(self.set_up(connection, &ask, now)),
             Ask::Play { session } => self.play(connection, id, session, starting, now),
             Ask::Pause { session } => {
-                self.waiting.retain(|waiting| waiting.session != session);
+                self.refuse_waits(session, Refusal::NotReady, now);
                 let Some(viewer) = self.viewers.get_mut(&session) else {
                     return Some(Answer::Refused(Refusal::SessionOver));
                 };
                 viewer.pause();
+                self.note_stop(session);
                 self.part(session, now);
                 self.cut_off(session);
                 self.mark_connection(connection);
@@ -271,7 +272,7 @@ impl State {
             None => Receiver::new(ours.key(), 0),
         };
         let rollover = self.rollover(hub, track, &ours);
-        Ok(Box::new(TrackKeys { ours, rollover, theirs }))
+        Ok(Box::new(TrackKeys { ours, rollover, stopped: None, theirs }))
     }
 
     /// None while the format of a track is not known.

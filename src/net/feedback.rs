@@ -6,6 +6,8 @@ use std::time::Duration;
 
 /// So many packets must have been expected for their loss to mean anything.
 const ENOUGH: u32 = 20;
+/// A loss that neither raises nor lowers a bitrate.
+const NEUTRAL: f64 = 0.02;
 
 /// What a viewer's receiver reports said last of one track.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,6 +23,8 @@ pub struct Feedback {
     pub loss: Option<(f64, MonoTime)>,
     /// Of the last report: highest sequence number, packets lost, and how many we had left out by then.
     counted: Option<(u32, i32, u64)>,
+    /// Of those that we left out, how many are still to be counted as lost: a gap shows only with what follows it.
+    owed: u64,
     /// Of the last full intra request: the same again is no new one (RFC 5104 §4.3.1.1).
     pub intra_request: Option<u8>,
 }
@@ -32,10 +36,16 @@ impl Feedback {
         let before = self.counted.replace((block.highest_sequence, block.lost, unsent));
         if let Some((highest, lost, left_out)) = before {
             let expected = block.highest_sequence.wrapping_sub(highest);
-            let lost = i64::from(block.lost) - i64::from(lost) - unsent.saturating_sub(left_out) as i64;
+            let lost = (i64::from(block.lost) - i64::from(lost)).max(0) as u64;
+            self.owed += unsent.saturating_sub(left_out);
+            let own = self.owed.min(lost);
+            self.owed -= own;
             // Few packets tell little; a number that falls is of a receiver that began anew.
             if (ENOUGH..1 << 31).contains(&expected) {
-                self.loss = Some((lost.max(0) as f64 / f64::from(expected), now));
+                let loss = (lost - own) as f64 / f64::from(expected);
+                // Who is too slow for what there is has no room for more.
+                let least = if own > 0 || unsent > left_out { NEUTRAL } else { 0.0 };
+                self.loss = Some((loss.max(least), now));
             }
         }
         self.lost = Some(block.lost);

@@ -1,6 +1,6 @@
 //! Under which keys streams are protected (SRTP), and who was told them.
 
-use super::{ring::Ring, state::State, viewer::Outlet};
+use super::{access::Access, ring::Ring, state::State, viewer::Outlet};
 use crate::{
     rtp::{
         mikey::{CryptoSession, Message},
@@ -9,16 +9,28 @@ use crate::{
     rtsp::{ConnectionId, SessionId},
     time::MonoTime,
 };
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::HashSet,
+    net::IpAddr,
+    sync::{Arc, Weak},
+};
 
 /// Listeners that are remembered by name; were more told a key, any change of the rules renews it.
 const MOST_TOLD: usize = 4096;
+
+/// Half of all sequence numbers.
+const HALF: u64 = 1 << 15;
+
+/// Keys of a track in use at a time.
+const MOST_KEYS: usize = 8;
 
 /// One stream's keys. All who come about the same time share one for each track.
 #[derive(Default)]
 pub struct StreamKeys {
     /// What newcomers are told, by index into the hub's tracks.
     current: [Option<Arc<Protection>>; 2],
+    /// All that somebody may still watch by.
+    alive: [Vec<Weak<Protection>>; 2],
     /// How many there have been.
     made: u64,
     told: HashSet<Listener>,
@@ -41,6 +53,8 @@ pub struct TrackKeys {
     pub ours: Arc<Protection>,
     /// What the viewer was told of our rollover counter: it cannot read packets of before.
     pub rollover: u32,
+    /// The index of the packet that was next when it stopped; None: it has not played yet.
+    pub stopped: Option<u64>,
     pub theirs: Receiver,
 }
 
@@ -53,12 +67,21 @@ impl StreamKeys {
     /// The key of a track for somebody who begins about now. None: the kernel has no randomness to give.
     fn tell(&mut self, track: usize, ring: &Ring) -> Option<Arc<Protection>> {
         let next = next_number(ring, track);
-        let current = &mut self.current[track];
-        if !current.as_ref().is_some_and(|current| current.is_fresh(next)) {
-            *current = Some(Protection::random().ok()?);
-            self.made += 1;
+        let (current, alive) = (&mut self.current[track], &mut self.alive[track]);
+        if let Some(current) = current.as_ref().filter(|current| current.is_fresh(next)) {
+            return Some(current.clone());
         }
-        current.clone()
+        // Each key costs an encryption of every packet: of many the youngest goes on, as long as it can.
+        alive.retain(|key| key.strong_count() > 0);
+        if alive.len() >= MOST_KEYS
+            && let Some(current) = current.as_ref().filter(|current| current.has_reports_left())
+        {
+            return Some(current.clone());
+        }
+        let new = Protection::random().ok()?;
+        alive.push(Arc::downgrade(&new));
+        self.made += 1;
+        current.insert(new).clone().into()
     }
 
     fn note(&mut self, listener: Listener) {
@@ -125,15 +148,41 @@ impl State {
         self.streams.get(&hub).map_or(0, |stream| protection.rollover(next_number(&stream.ring, track)))
     }
 
+    /// Notes where a viewer's tracks are as it stops.
+    pub fn note_stop(&mut self, session: SessionId) {
+        let Some(viewer) = self.viewers.get_mut(&session) else { return };
+        let Some(stream) = self.streams.get(&viewer.hub) else { return };
+        for (index, track) in viewer.tracks.iter_mut().enumerate() {
+            if let Some(keys) = track.as_mut().and_then(|track| track.keys.as_mut()) {
+                keys.stopped = Some(keys.ours.index(next_number(&stream.ring, index)));
+            }
+        }
+    }
+
+    /// Whether a viewer would take what comes now for packets of another round: a receiver counts on from the last that it
+    /// had, and is wrong after half of all sequence numbers (RFC 3711 §3.3.1).
+    pub fn has_lost_count(&self, session: SessionId) -> bool {
+        let Some(viewer) = self.viewers.get(&session) else { return false };
+        let Some(stream) = self.streams.get(&viewer.hub) else { return false };
+        viewer.tracks.iter().enumerate().any(|(index, track)| {
+            let Some(keys) = track.as_ref().and_then(|track| track.keys.as_ref()) else { return false };
+            let next = next_number(&stream.ring, index);
+            match keys.stopped {
+                Some(stopped) => keys.ours.index(next).saturating_sub(stopped) >= HALF,
+                None => keys.ours.rollover(next) != keys.rollover,
+            }
+        })
+    }
+
     /// Gives up the keys of streams that somebody was told who may no longer watch. Viewers whose packets others could
     /// still open with them are handed out, to be ended: they come back and are told the new ones. What goes inside TLS
     /// stays.
-    pub fn renew_keys(&mut self) -> Vec<SessionId> {
+    pub fn renew_keys(&mut self, before: &Access) -> Vec<SessionId> {
         let access = &self.access;
         let mut renewed = Vec::new();
         for (id, stream) in &mut self.streams {
             let name = stream.entry.hub.name();
-            let lost = |(user, address): &Listener| !access.may_still_view(user.as_deref(), *address, name);
+            let lost = |(user, address): &Listener| !access.knows_still(before, user.as_deref(), *address, name);
             if stream.keys.told.len() >= MOST_TOLD || stream.keys.told.iter().any(lost) {
                 tracing::info!(stream = name, "its keys are renewed: somebody who knew them may no longer watch");
                 stream.keys = StreamKeys { made: stream.keys.made, ..StreamKeys::default() };

@@ -22,7 +22,9 @@ impl State {
             let unicast = viewers.filter(|viewer| matches!(viewer.outlet, Outlet::Udp(_) | Outlet::Interleaved(_)));
             let told = unicast.filter_map(|viewer| viewer.tracks[video].as_ref()?.feedback.loss);
             let told: Vec<_> = told.filter(|(_, at)| now.since(*at) < SILENT).collect();
-            if told.iter().any(|(_, at)| *at >= stream.adapted) {
+            if stream.viewers.is_empty() {
+                hub.forget_losses();
+            } else if told.iter().any(|(_, at)| *at >= stream.adapted) {
                 let mut losses: Vec<f64> = told.into_iter().map(|(loss, _)| loss).collect();
                 hub.tell_losses(&mut losses);
             }

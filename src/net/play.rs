@@ -72,6 +72,10 @@ impl State {
         if let Some(cursor) = &viewer.cursor {
             return Some(self.playing(viewer, stream, cursor.position(), now));
         }
+        if self.has_lost_count(session) {
+            self.end_viewer(session, now);
+            return Some(Answer::Refused(Refusal::SessionOver));
+        }
         let (position, settle_at) = match beginning(viewer, stream, now) {
             Beginning::At(position) if all_flow(viewer, stream, position, now) => {
                 return Some(self.begin(session, position, starting, now));
@@ -116,6 +120,14 @@ impl State {
             } else {
                 index += 1;
             }
+        }
+    }
+
+    /// Refuses a PLAY that waits: unanswered, its connection would wait for ever.
+    pub fn refuse_waits(&mut self, session: SessionId, refusal: Refusal, now: MonoTime) {
+        let waits: Vec<_> = self.waiting.extract_if(.., |waiting| waiting.session == session).collect();
+        for waiting in waits {
+            self.feed(waiting.connection, Input::Answer(waiting.ask, Answer::Refused(refusal)), now);
         }
     }
 

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     guard::{AuditEvent, AuditRecord},
     rtp::rtcp,
-    rtsp::{self, ConnectionId, Input, SessionId, Sessions},
+    rtsp::{self, ConnectionId, Input, Refusal, SessionId, Sessions},
     time::{MonoTime, WallClock},
 };
 use std::{
@@ -154,7 +154,7 @@ impl State {
     /// Serves what `table` says from now on. Viewers of streams that are no longer there get BYE and are closed; so are
     /// those whose user or address lost the right.
     pub fn apply(&mut self, table: Table, access: Arc<Access>, now: MonoTime) {
-        self.access = access;
+        let before = std::mem::replace(&mut self.access, access);
         let (mut kept, mut regrouped) = (HashMap::new(), Vec::new());
         for entry in table.streams {
             let id = entry.hub.id();
@@ -185,9 +185,9 @@ impl State {
         let barred = self
             .sessions
             .iter()
-            .filter(|session| !access.may_still_view(session.user.as_deref(), session.peer, &session.stream));
+            .filter(|session| !access.knows_still(&before, session.user.as_deref(), session.peer, &session.stream));
         ended.extend(barred.map(|session| session.id));
-        ended.extend(self.renew_keys());
+        ended.extend(self.renew_keys(&before));
         // Members of a group that is elsewhere now.
         let members = self.viewers.iter().filter(|(_, viewer)| matches!(viewer.outlet, Outlet::Member(_)));
         ended.extend(members.filter(|(_, viewer)| regrouped.contains(&viewer.hub)).map(|(id, _)| *id));
@@ -230,10 +230,10 @@ impl State {
 
     /// Stops a viewer, with RTCP BYE.
     pub fn end_viewer(&mut self, id: SessionId, now: MonoTime) {
-        self.waiting.retain(|waiting| waiting.session != id);
         self.paced.retain(|paced| *paced != id);
         self.cut_off(id);
         self.part(id, now);
+        self.refuse_waits(id, Refusal::SessionOver, now);
         let Some(viewer) = self.viewers.remove(&id) else { return };
         if let Some(since) = viewer.since
             && !viewer.is_group()

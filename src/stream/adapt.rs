@@ -18,6 +18,8 @@ pub struct Bounds {
 #[derive(Debug)]
 pub struct Adaptation {
     bounds: Bounds,
+    /// As configured, in bit/s.
+    configured: u32,
     /// Bit/s.
     bitrate: u32,
 }
@@ -25,7 +27,19 @@ pub struct Adaptation {
 impl Adaptation {
     /// Begins with `bitrate`, or the bound that is nearest.
     pub fn new(bitrate: u32, bounds: Bounds) -> Self {
-        Self { bounds, bitrate: bitrate.clamp(bounds.least, bounds.most.max(bounds.least)) }
+        let configured = bitrate.clamp(bounds.least, bounds.most.max(bounds.least));
+        Self { bounds, configured, bitrate: configured }
+    }
+
+    /// Whether it was begun with these.
+    pub fn is_of(&self, bitrate: u32, bounds: Bounds) -> bool {
+        let other = Self::new(bitrate, bounds);
+        (self.bounds, self.configured) == (other.bounds, other.configured)
+    }
+
+    /// Nobody watches: what the last ones lost says nothing of the next.
+    pub fn begin_anew(&mut self) {
+        self.bitrate = self.configured;
     }
 
     pub fn bounds(&self) -> Bounds {

@@ -294,6 +294,7 @@ impl Encoding {
         let configured = self.bitrate.load(Ordering::Relaxed);
         let carried = self.hub.carried_bitrate();
         let bitrate = carried.unwrap_or(configured);
+        let bounds = self.hub.bitrate_bounds();
         if let Some(running) = &mut self.running
             && running.bitrate != bitrate
             && running.encoder.set_bitrate(bitrate).is_ok()
@@ -308,7 +309,7 @@ impl Encoding {
                 size,
                 fps,
                 bitrate,
-                bitrate_ceiling: self.settings.bitrate_ceiling.max(bitrate),
+                bitrate_ceiling: bounds.map_or(0, |bounds| bounds.most).max(self.settings.bitrate_ceiling).max(bitrate),
                 gop: self.settings.gop,
                 profile: self.settings.profile,
                 slices: self.settings.slices,
@@ -341,7 +342,7 @@ impl Encoding {
             size: running.size,
             fps: running.fps,
             // What may follow the network is described by the most that it may be.
-            bitrate: self.settings.adapt.map_or(running.bitrate, |bounds| bounds.most),
+            bitrate: self.hub.bitrate_bounds().map_or(running.bitrate, |bounds| bounds.most),
             parameter_sets,
         });
         let track = &self.hub.tracks()[self.track];

@@ -187,7 +187,8 @@ impl Hub {
     /// where only the beginning changes.
     pub fn set_adaptive(&self, bitrate: u32, bounds: Option<Bounds>) {
         let mut adaptation = lock(&self.adaptation);
-        if adaptation.as_ref().map(Adaptation::bounds) != bounds {
+        let same = adaptation.as_ref().zip(bounds).is_some_and(|(here, bounds)| here.is_of(bitrate, bounds));
+        if !same {
             *adaptation = bounds.map(|bounds| Adaptation::new(bitrate, bounds));
         }
     }
@@ -197,6 +198,18 @@ impl Hub {
         if let Some(adaptation) = &mut *lock(&self.adaptation) {
             adaptation.told(losses);
         }
+    }
+
+    /// Nobody watches any more.
+    pub fn forget_losses(&self) {
+        if let Some(adaptation) = &mut *lock(&self.adaptation) {
+            adaptation.begin_anew();
+        }
+    }
+
+    /// Between which the bitrate follows the network, if it does.
+    pub fn bitrate_bounds(&self) -> Option<Bounds> {
+        lock(&self.adaptation).as_ref().map(Adaptation::bounds)
     }
 
     /// The bitrate (bit/s) that the network carries; None: it is not asked.

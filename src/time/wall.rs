@@ -1,11 +1,13 @@
 use super::MonoTime;
 use nix::time::{ClockId, clock_gettime};
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 /// Seconds from 1900, where NTP counts from, to 1970 (RFC 5905 §6).
 const NTP_TO_UNIX_SECONDS: u64 = 2_208_988_800;
 /// A disagreement above this is a step of the system clock (the board learnt the time); below it, it is slewed.
 const STEP: Duration = Duration::from_millis(500);
+/// Is there once systemd-timesyncd has set the clock.
+const TIMESYNCD: &str = "/run/systemd/timesync/synchronized";
 /// The fastest slew: 500 ppm, as the kernel's own `adjtime`.
 const SLEW_PER_SECOND: i64 = 500_000;
 
@@ -109,9 +111,10 @@ impl WallClock {
         self.steps
     }
 
-    /// Whether the kernel says that its clock is disciplined by NTP or the like (`adjtimex`).
+    /// Whether the kernel says that its clock is disciplined by NTP or the like (`adjtimex`); or, where a service may not
+    /// ask the kernel, systemd-timesyncd does.
     pub fn synchronised() -> bool {
-        sys::clock_synchronised()
+        sys::clock_synchronised().unwrap_or_else(|| Path::new(TIMESYNCD).exists())
     }
 }
 
@@ -120,14 +123,14 @@ fn difference(mono: MonoTime, wall: WallTime) -> i64 {
 }
 
 mod sys {
-    /// `adjtimex` in read-only mode; TIME_ERROR means unsynchronised.
-    pub fn clock_synchronised() -> bool {
+    /// `adjtimex` in read-only mode; TIME_ERROR means unsynchronised. None: it may not be asked.
+    pub fn clock_synchronised() -> Option<bool> {
         // SAFETY: `timex` is plain integers, for which all zeroes is a valid value; the call fills the struct it is
         // given and, with `modes` 0, changes nothing.
         unsafe {
             let mut timex: libc::timex = std::mem::zeroed();
             let state = libc::adjtimex(&mut timex);
-            state >= 0 && state != libc::TIME_ERROR && timex.status & libc::STA_UNSYNC == 0
+            (state >= 0).then(|| state != libc::TIME_ERROR && timex.status & libc::STA_UNSYNC == 0)
         }
     }
 }

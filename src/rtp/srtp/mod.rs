@@ -74,13 +74,18 @@ impl Protection {
 
     /// The rollover counter at the packet with this extended number.
     pub fn rollover(&self, extended: u64) -> u32 {
-        if self.origin.get().is_none() { 0 } else { (self.index(extended) >> 16) as u32 }
+        // Where nothing came yet, or nothing is known any more, it is where it begins.
+        self.origin.get().and_then(|origin| extended.checked_sub(*origin)).map_or(0, |index| (index >> 16) as u32)
     }
 
     /// Whether a newcomer who begins about the packet with this extended number is to be told this key.
     pub fn is_fresh(&self, extended: u64) -> bool {
-        self.origin.get().is_none_or(|origin| extended.wrapping_sub(*origin) < FRESH)
-            && self.reports.load(Ordering::Relaxed) < REPORTS
+        self.origin.get().is_none_or(|origin| extended.wrapping_sub(*origin) < FRESH) && self.has_reports_left()
+    }
+
+    /// Whether newcomers may be told this key at all.
+    pub fn has_reports_left(&self) -> bool {
+        self.reports.load(Ordering::Relaxed) < REPORTS
     }
 
     /// Protects a compound RTCP packet. False: the key has no index left, and nothing may be sent.
