@@ -130,7 +130,7 @@ mod sys {
         unsafe {
             let mut timex: libc::timex = std::mem::zeroed();
             let state = libc::adjtimex(&mut timex);
-            (state >= 0).then(|| state != libc::TIME_ERROR && timex.status & libc::STA_UNSYNC == 0)
+            (state >= 0).then_some(state != libc::TIME_ERROR && timex.status & libc::STA_UNSYNC == 0)
         }
     }
 }
