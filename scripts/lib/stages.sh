@@ -135,6 +135,7 @@ stage_guest() {
     tests/guest/run
 }
 
+# An image is built, flashed onto what looks like a card, and boots; $1 may be --full.
 stage_image() {
     [ "$(id -u)" = 0 ] || skip "building an image needs root"
     install "${boot_packages[@]}" mtools fdisk openssh-client ffmpeg
@@ -142,8 +143,10 @@ stage_image() {
     tests/image/flash || status=$?
     [ $status = 0 ] || [ $status = 77 ] || return $status
     quickly scripts/build-image qemu-arm64
-    tests/image/run target/image/eyrie-qemu-arm64.img
+    tests/image/run "$@" target/image/eyrie-qemu-arm64.img
 }
+
+stage_image_full() { stage_image --full; }
 
 stage_soak() {
     install "${guest_packages[@]}"
