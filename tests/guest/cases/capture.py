@@ -99,7 +99,9 @@ def another_size_when_the_signal_is_back():
 
 
 def who_holds_a_busy_camera_is_named():
-    guest(f'v4l2-ctl -d {node("platform:vivid-000")} --stream-mmap --stream-count=100000 > /dev/null 2>&1 & echo $! > /tmp/holder')
+    guest(f'v4l2-ctl -d {node("platform:vivid-000")} --stream-mmap --stream-count=100000 > /tmp/held 2>&1 & echo $! > /tmp/holder')
+    # It prints a `<` for each picture.
+    until('the other program', lambda: '<' in guest('head -c 99 /tmp/held'))
     with Player('planes') as player:
         until('the reason', lambda: 'in use by v4l2-ctl (pid ' in reason('planes'))
         player.after(3, slate)
