@@ -203,10 +203,10 @@ fn write_new(new_path: &Path, old_path: &Path, text: &str) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const TEXT: &str = "\
+    pub(in crate::config) const TEXT: &str = "\
 # The door.
 [camera.front]   # by the gate
 device = \"test\"

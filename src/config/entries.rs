@@ -161,19 +161,7 @@ fn absent(kind: &str, name: &str, there: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const TEXT: &str = "\
-# The door.
-[camera.front]   # by the gate
-device = \"test\"
-
-[stream.main]
-video = { from = \"front\" }   # main
-
-[[user]]
-name = \"nvr\" # the recorder
-md5 = \"00000000000000000000000000000000\"
-";
+    use crate::config::edit::tests::TEXT;
 
     fn stream(name: &str, camera: &str) -> NewStream {
         NewStream { name: name.into(), camera: Some(camera.into()), ..NewStream::default() }

@@ -2,7 +2,7 @@
 
 use super::{
     control::{Command, Handler, Response},
-    status::{Clock, State, Status},
+    status::{Clock, State, Status, StreamStatus},
 };
 use axum::{
     Router, extract,
@@ -118,13 +118,9 @@ impl Collector for Figures {
     }
 }
 
-fn streams(status: &Status, figure: impl Fn(&super::status::StreamStatus) -> Option<f64>) -> Vec<Row> {
-    let row = |stream| Some((vec![("stream", stream_name(stream))], figure(stream)?));
+fn streams(status: &Status, figure: impl Fn(&StreamStatus) -> Option<f64>) -> Vec<Row> {
+    let row = |stream: &StreamStatus| Some((vec![("stream", stream.name.clone())], figure(stream)?));
     status.streams.iter().filter_map(row).collect()
-}
-
-fn stream_name(stream: &super::status::StreamStatus) -> String {
-    stream.name.clone()
 }
 
 fn family(
@@ -151,7 +147,7 @@ fn family(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::status::{BoardStatus, NetworkStatus, StreamStatus};
+    use crate::health::status::{BoardStatus, NetworkStatus};
 
     #[test]
     fn what_is_known_is_told_and_the_rest_left_out() {

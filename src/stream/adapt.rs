@@ -57,7 +57,7 @@ impl Adaptation {
         losses.sort_by(f64::total_cmp);
         let Some(loss) = losses.get(losses.len().saturating_sub(1) / 2) else { return };
         let factor = match *loss {
-            // RFC 8698's and others' rule for losses: half of what is lost is taken back.
+            // By half of the loss (draft-ietf-rmcat-gcc-02 §6), and a little more, so that a small one shows too.
             loss if loss >= TOO_MUCH => 1.0 - loss.min(1.0) / 2.0 - TOO_MUCH,
             loss if loss < LITTLE => STEP,
             _ => 1.0,
