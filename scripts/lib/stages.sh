@@ -114,6 +114,12 @@ stage_clients() {
     fi
 }
 
+stage_zoneminder() {
+    install ffmpeg
+    scripts/lib/zoneminder make
+    nextest clients --run-ignored only -E 'test(/::zoneminder_/)'
+}
+
 # quickly COMMAND…: builds without what makes the program a little smaller and faster, and the build a third longer.
 quickly() { CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=none "$@"; }
 

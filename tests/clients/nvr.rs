@@ -90,6 +90,42 @@ fn motion_records_what_it_decodes() {
     assert_lasts_as_long(&recording);
 }
 
+/// Lets ZoneMinder record stream `main`, by a monitor of the type Ffmpeg with these further columns; what plays back from
+/// its second file, and what it said.
+fn zoneminder(columns: &[&str]) -> (Recording, String) {
+    let server = Server::start("", SCENE);
+    let mut recorder = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lib/zoneminder"));
+    recorder.args(["record", "Width=640", "Height=360"]).args(columns);
+    recorder.arg(format!("SectionLength={SECONDS}"));
+    recorder.arg(format!("Path={}", server.url_as("main", "viewer", &server.viewer_password())));
+    let recorded = recorder.output().unwrap();
+    let said = String::from_utf8_lossy(&recorded.stderr).into_owned();
+    assert!(recorded.status.success(), "{said}");
+    server.stop();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, recorded.stdout).unwrap();
+    let player = Player { width: 640, height: 360, pictures: 1000, sound: false, times: Times::Player };
+    (player.ffmpeg(&[], file.path().to_str().unwrap()), said)
+}
+
+#[test]
+#[ignore = "`scripts/test zoneminder` fetches what it needs"]
+fn zoneminder_records_the_stream_as_it_comes() {
+    let (recording, said) = zoneminder(&["Method=rtpRtsp", "VideoWriter=2"]);
+    recording.check(Expected { fps: 30.0, step: 1, seconds: SECONDS as f64 - 0.5, sound: false });
+    assert_lasts_as_long(&recording);
+    assert!(!said.contains(".ERR-") && !said.contains(".WAR-"), "{said}");
+}
+
+#[test]
+#[ignore = "`scripts/test zoneminder` fetches what it needs"]
+fn zoneminder_records_what_it_decodes() {
+    let encoder = "EncoderParameters=preset=ultrafast,crf=18,bf=0";
+    let (recording, _) = zoneminder(&["Method=rtpUni", "VideoWriter=1", "OutputCodec=27", "Encoder=libx264", encoder]);
+    recording.check(Expected { fps: 30.0, step: 1, seconds: SECONDS as f64 - 0.5, sound: false });
+    assert_lasts_as_long(&recording);
+}
+
 /// The file as what it shows, and that is as much as was asked for.
 fn assert_lasts_as_long(recording: &Recording) {
     let pictures = recording.pictures.iter().filter_map(|picture| Some((picture.time?, picture.strip?.millis)));
