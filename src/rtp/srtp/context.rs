@@ -153,6 +153,7 @@ fn keystream(cipher: &Aes128, block: [u8; KEY], bytes: &mut [u8]) {
     ctr::cipher::StreamCipherCoreWrapper::from_core(core).apply_keystream(bytes);
 }
 
-fn ssrc(bytes: &[u8]) -> u32 {
+/// The SSRC that stands here.
+pub(super) fn ssrc(bytes: &[u8]) -> u32 {
     u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }

@@ -21,6 +21,8 @@ const SLACK: u64 = 4096;
 const FRESH: u64 = 32_768;
 /// SRTCP's index has 31 bits (RFC 3711 §3.4). A key is given to newcomers until half of them are used.
 const REPORTS: u32 = 1 << 30;
+/// Sources (SSRC) of reports that one viewer may have: it is one, and another one after a collision (RFC 3550 §8.2).
+const SOURCES: usize = 8;
 
 /// One track's protection under one key: what all who were told this key are sent.
 ///
@@ -119,35 +121,51 @@ pub struct Receiver {
     context: Context,
     /// Octets of the key's name in each packet.
     mki: usize,
-    highest: Option<u32>,
+    /// Of each source in it: every SSRC counts for itself (RFC 3711 §3.2.3).
+    windows: Vec<(u32, Window)>,
+}
+
+/// Which of one source's packets have come (RFC 3711 §3.3.2).
+#[derive(Debug)]
+struct Window {
+    highest: u32,
     /// Bit n: the index n below the highest has come.
     seen: u64,
 }
 
 impl Receiver {
     pub fn new(key: &MasterKey, mki: usize) -> Self {
-        Self { context: Context::new(key), mki, highest: None, seen: 0 }
+        Self { context: Context::new(key), mki, windows: Vec::new() }
     }
 
-    /// The compound packet inside. None: it is not of this viewer, or has come before (RFC 3711 §3.3.2).
+    /// The compound packet inside. None: it is not of this viewer, has come before, or is of one source too many.
     pub fn open(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
         let (plain, index) = self.context.unprotect_rtcp(packet, self.mki)?;
-        let highest = *self.highest.get_or_insert(index);
-        if index > highest {
-            self.seen = self.seen.checked_shl(index - highest).unwrap_or(0);
-            self.highest = Some(index);
+        let ssrc = context::ssrc(&plain[4..]);
+        if !self.windows.iter().any(|(known, _)| *known == ssrc) && self.windows.len() < SOURCES {
+            self.windows.push((ssrc, Window { highest: index, seen: 0 }));
         }
-        let bit = 1u64.checked_shl(highest.max(index) - index)?;
-        if self.seen & bit != 0 {
-            return None;
-        }
-        self.seen |= bit;
-        Some(plain)
+        // None is forgotten for another: what it sent could come again.
+        let (_, window) = self.windows.iter_mut().find(|(known, _)| *known == ssrc)?;
+        window.take(index).then_some(plain)
     }
 
     /// Whether this viewer made it.
     pub fn is_authentic(&self, packet: &[u8]) -> bool {
         self.context.unprotect_rtcp(packet, self.mki).is_some()
+    }
+}
+
+impl Window {
+    /// Whether the packet with this index comes for the first time, and not too late to tell.
+    fn take(&mut self, index: u32) -> bool {
+        if index > self.highest {
+            self.seen = self.seen.checked_shl(index - self.highest).unwrap_or(0);
+            self.highest = index;
+        }
+        let Some(bit) = 1u64.checked_shl(self.highest - index).filter(|bit| self.seen & bit == 0) else { return false };
+        self.seen |= bit;
+        true
     }
 }
 

@@ -121,6 +121,25 @@ fn reports_may_overtake_each_other_but_not_come_again() {
     assert_eq!(indexes.into_iter().map(taken).collect::<Vec<_>>(), expected);
 }
 
+/// RFC 3711 §3.2.3: a client that changes its SSRC counts from the start again.
+#[test]
+fn each_source_of_reports_counts_for_itself() {
+    let context = Context::new(&master());
+    let made = |ssrc, index| {
+        let mut packet = rtcp::bye(ssrc, "name");
+        context.protect_rtcp(&mut packet, index);
+        packet
+    };
+    let mut receiver = Receiver::new(&master(), 0);
+    let mut taken = |ssrc, index| receiver.open(&made(ssrc, index)).is_some();
+    assert!(taken(7, 1000) && taken(8, 1), "as no packet of another");
+    assert!(taken(7, 1001) && taken(8, 2) && taken(7, 999));
+    assert!(!taken(8, 1) && !taken(7, 1000) && !taken(7, 999));
+    // Many more than a client has are not kept, and none of those that are kept is forgotten for them.
+    assert_eq!((100..200).filter(|ssrc| taken(*ssrc, 1)).count(), SOURCES - 2);
+    assert!(!taken(8, 2) && taken(8, 3) && !taken(100, 1) && taken(100, 2));
+}
+
 #[test]
 fn a_named_key_stands_before_the_tag() {
     let context = Context::new(&master());
