@@ -53,7 +53,8 @@ pub struct Opener {
     rtp: [Vec<u8>; 3],
     rtcp: [Vec<u8>; 3],
     rollover: u32,
-    last: Option<u16>,
+    /// The index of the last packet.
+    last: Option<u64>,
     sent: u32,
 }
 
@@ -80,12 +81,15 @@ impl Opener {
     pub fn rtp(&mut self, packet: &[u8]) -> Rtp {
         let (authentic, tag) = packet.split_at(packet.len() - TAG);
         let sequence = u16::from_be_bytes([packet[2], packet[3]]);
-        // Without losses and reordering a smaller number is that of the next round.
-        self.rollover += u32::from(self.last.is_some_and(|last| sequence < last));
-        self.last = Some(sequence);
+        // Within half of all numbers of the last (RFC 3711 §3.3.1).
+        let index = match self.last {
+            Some(last) => last.wrapping_add_signed(i64::from(sequence.wrapping_sub(last as u16) as i16)),
+            None => u64::from(self.rollover) << 16 | u64::from(sequence),
+        };
+        self.rollover = (index >> 16) as u32;
+        self.last = Some(index);
         let rollover = self.rollover.to_be_bytes();
         assert_eq!(tag, mac(&self.rtp[1], &[authentic, &rollover]), "at {sequence}, round {}", self.rollover);
-        let index = u64::from(self.rollover) << 16 | u64::from(sequence);
         let mut plain = authentic.to_vec();
         crypt(&self.rtp, ssrc(&packet[8..]), index, &mut plain[12..]);
         Rtp::parse(&plain)

@@ -175,9 +175,41 @@ fn a_whole_packet_has_room_for_its_tag() {
     server.stop();
 }
 
-/// A stream that sends 65,536 packets within seconds.
+fn set_up_within(client: &mut Client<Socket>) -> Told {
+    Told::set_up(&client.set_up(0, INTERLEAVED))
+}
+
+/// Opens what comes after PLAY until it is enough; no packet is left out.
+fn play(client: &mut Client<Socket>, opener: &mut Opener, mut enough: impl FnMut(&Rtp, &Opener) -> bool) {
+    client.ok("PLAY", "");
+    let mut before: Option<Rtp> = None;
+    loop {
+        let frame = client.frame();
+        if frame.channel != 0 {
+            opener.rtcp(&frame.payload);
+            continue;
+        }
+        let packet = opener.rtp(&frame.payload);
+        before.iter().for_each(|before| assert_eq!(packet.seq, before.seq.wrapping_add(1)));
+        if enough(&packet, opener) {
+            return;
+        }
+        before = Some(packet);
+    }
+}
+
+/// For [`play`].
+fn packets(mut count: usize) -> impl FnMut(&Rtp, &Opener) -> bool {
+    move |_, _| {
+        count -= 1;
+        count == 0
+    }
+}
+
+/// A stream that sends 65,536 packets within seconds. Receivers count on from the last packet that they had, or from what
+/// they were told, and are wrong after half of all numbers (RFC 3711 §3.3.1).
 #[test]
-fn who_joins_after_65_536_packets_is_told_how_often_the_number_began_anew() {
+fn who_joins_or_goes_on_after_65_536_packets_is_told_how_often_the_number_began_anew() {
     let camera = "
         [camera.cam]
         device = \"test\"
@@ -189,49 +221,41 @@ fn who_joins_after_65_536_packets_is_told_how_often_the_number_began_anew() {
         srtp = true
         ";
     let server = Server::start(&format!("anonymous = true\n{LISTEN_TLS}packet_size = 256\n"), camera);
-    let set_up = |client: &mut Client<Socket>| Told::set_up(&client.set_up(0, INTERLEAVED));
-    let play = |client: &mut Client<Socket>, opener: &mut Opener, enough: &mut dyn FnMut(&Rtp, &Opener) -> bool| {
-        client.ok("PLAY", "");
-        let mut before: Option<Rtp> = None;
-        loop {
-            let frame = client.frame();
-            if frame.channel != 0 {
-                opener.rtcp(&frame.payload);
-                continue;
-            }
-            let packet = opener.rtp(&frame.payload);
-            before.iter().for_each(|before| assert_eq!(packet.seq, before.seq.wrapping_add(1)));
-            if enough(&packet, opener) {
-                return;
-            }
-            before = Some(packet);
-        }
-    };
     let mut early = secure::client(&server, "main");
     let described = Told::described(&early.describe());
-    let mut first = secure::client(&server, "main");
-    let told = set_up(&mut first);
+    let [mut first, mut paused, mut never_played] = [(); 3].map(|()| secure::client(&server, "main"));
+    set_up_within(&mut never_played);
+    let mut opener = Opener::new(&set_up_within(&mut paused));
+    let told = set_up_within(&mut first);
     assert_eq!((told.key, told.rollover), (described[0].key, 0));
-    play(&mut first, &mut Opener::new(&told), &mut |packet, opener| opener.rollover() == 1 && packet.seq > 100);
+    // A short rest is none.
+    for _ in 0..2 {
+        play(&mut paused, &mut opener, packets(5));
+        paused.ok("PAUSE", "");
+        paused.early.clear();
+    }
+    play(&mut first, &mut Opener::new(&told), |packet, opener| opener.rollover() == 1 && packet.seq > 100);
     // Who was told the key before, and comes now.
-    let told = set_up(&mut early);
+    let told = set_up_within(&mut early);
     assert_eq!((told.key, told.rollover), (described[0].key, 1));
-    let mut count = 0;
-    play(&mut early, &mut Opener::new(&told), &mut |_, _| {
-        count += 1;
-        count == 5000
-    });
+    play(&mut early, &mut Opener::new(&told), packets(5000));
     // Who comes new is told a new one, of which no number began anew: players that never ask for it can follow too.
     let mut late = secure::client(&server, "main");
     let described = Told::described(&late.describe());
-    let fresh = set_up(&mut late);
+    let fresh = set_up_within(&mut late);
     assert_eq!((fresh.key, fresh.rollover), (described[0].key, 0));
     assert_ne!(fresh.key, told.key);
-    let mut count = 0;
-    play(&mut late, &mut Opener::new(&fresh), &mut |_, _| {
-        count += 1;
-        count == 5000
-    });
+    play(&mut late, &mut Opener::new(&fresh), packets(5000));
+    // Who rested all the while has to set up anew.
+    for mut client in [never_played, paused] {
+        let url = client.url.clone();
+        assert_eq!(client.request("PLAY", &url, "").status, 454);
+        client.session = None;
+        let told = set_up_within(&mut client);
+        // The session that was over said goodbye under the old key.
+        client.early.clear();
+        play(&mut client, &mut Opener::new(&told), packets(100));
+    }
     server.stop();
 }
 
