@@ -42,36 +42,57 @@ impl std::error::Error for EditError {}
 /// # Errors
 /// As [`EditError`] says; the result always parses.
 pub fn edit(text: &str, origin: &str, key: &str, value: &str) -> Result<String, EditError> {
+    changed(text, origin, |document| {
+        let path = Key::parse(key).map_err(|_| format!("`{key}` is no key; expected one such as `server.listen`"))?;
+        let path: Vec<_> = path.iter().map(Key::get).collect();
+        let value = toml_value(value, shape_of(&path)?);
+        set(document.as_table_mut(), &path, value).map_err(|why| format!("{key}: {why}"))
+    })
+}
+
+/// `text` after `edit`, the comments at its head and its line ends kept: the editor of TOML takes the former for a part of
+/// the first table, or for what follows the last, and writes none of the latter that it read.
+///
+/// # Errors
+/// As [`EditError`] says; the result always parses.
+pub(super) fn changed(
+    text: &str,
+    origin: &str,
+    edit: impl FnOnce(&mut DocumentMut) -> Result<(), String>,
+) -> Result<String, EditError> {
     parse(text, origin).map_err(EditError::Before)?;
-    let mut document: DocumentMut = text.parse().expect("what `parse` accepts is TOML");
-    let path = Key::parse(key)
-        .map_err(|_| EditError::Key(format!("`{key}` is no key; expected one such as `server.listen`")))?;
-    let path: Vec<_> = path.iter().map(Key::get).collect();
-    let value = toml_value(value, shape_of(&path)?);
-    settle(&mut document);
-    set(document.as_table_mut(), &path, value).map_err(|why| EditError::Key(format!("{key}: {why}")))?;
-    let edited = as_before(document.to_string(), text);
+    let (head, body) = split_head(text);
+    let mut document: DocumentMut = body.parse().expect("what `parse` accepts is TOML");
+    edit(&mut document).map_err(EditError::Key)?;
+    // What is first now had an empty line before it.
+    let mut edited = head + document.to_string().trim_start_matches(['\r', '\n']);
+    if text.contains("\r\n") {
+        edited = edited.replace("\r\n", "\n").replace('\n', "\r\n");
+    }
     parse(&edited, origin).map_err(EditError::After)?;
     Ok(edited)
 }
 
-/// Comments of a file that holds nothing else stay at its head, not behind what is added.
-pub(super) fn settle(document: &mut DocumentMut) {
-    if document.is_empty()
-        && let Some(comments) = document.trailing().as_str().filter(|text| text.contains('#')).map(str::to_owned)
-    {
-        document.set_trailing("");
-        document.decor_mut().set_prefix(format!("{}\n\n", comments.trim_end()));
+/// The comments that an empty line parts from what follows, that line among them, and the rest. Where there is nothing
+/// else, all of them.
+fn split_head(text: &str) -> (String, &str) {
+    let (mut head, mut read) = (0, 0);
+    for line in text.split_inclusive('\n') {
+        match line.trim_start().chars().next() {
+            Some('#') => read += line.len(),
+            None => {
+                read += line.len();
+                head = read;
+            }
+            Some(_) => return (text[..head].to_owned(), &text[head..]),
+        }
     }
-}
-
-/// With the line ends of `text`: the editor of TOML writes none of those that it read.
-pub(super) fn as_before(edited: String, text: &str) -> String {
-    if text.contains("\r\n") { edited.replace("\r\n", "\n").replace('\n', "\r\n") } else { edited }
+    let comments = text.trim_end();
+    (if comments.is_empty() { String::new() } else { format!("{comments}\n\n") }, "")
 }
 
 /// What a key takes, by the schema.
-fn shape_of(path: &[&str]) -> Result<Shape, EditError> {
+fn shape_of(path: &[&str]) -> Result<Shape, String> {
     // A control's name is the user's, as are those of cameras, streams and users.
     if let ["camera", _, "controls", _] = path {
         return Ok(Shape::TextOrNumber);
@@ -85,12 +106,12 @@ fn shape_of(path: &[&str]) -> Result<Shape, EditError> {
     let keys = decode::keys();
     let found = keys.iter().find(|(key, _)| *key == general);
     match found {
-        Some((_, Shape::Table)) => Err(EditError::Key(format!("`{}` is a table; name a key in it", path.join(".")))),
+        Some((_, Shape::Table)) => Err(format!("`{}` is a table; name a key in it", path.join("."))),
         Some((_, shape)) => Ok(*shape),
         None => {
             let meant = nearest(&general, keys.iter().map(|(key, _)| key.as_str()));
             let meant = meant.map_or(String::new(), |key| format!(", did you mean `{key}`?"));
-            Err(EditError::Key(format!("`{}` is an unknown key{meant}", path.join("."))))
+            Err(format!("`{}` is an unknown key{meant}", path.join(".")))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Streams and users added to a config file and removed from it, its comments and order kept.
 
-use super::{EditError, parse};
+use super::edit::{EditError, changed};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, value};
 
 /// A stream to be added.
@@ -32,7 +32,7 @@ pub struct NewUser {
 /// # Errors
 /// There is one of that name, or the config was wrong before or would be so afterwards.
 pub fn add_stream(text: &str, origin: &str, stream: &NewStream) -> Result<String, EditError> {
-    change(text, origin, |document| {
+    changed(text, origin, |document| {
         let streams = tables(document, "stream")?;
         if streams.contains_key(&stream.name) {
             return Err(format!("there is a stream {0} already; `eyrie stream remove {0}` removes it", stream.name));
@@ -68,7 +68,7 @@ pub fn add_stream(text: &str, origin: &str, stream: &NewStream) -> Result<String
 /// # Errors
 /// As [`add_stream`]; or there is none of that name.
 pub fn remove_stream(text: &str, origin: &str, name: &str) -> Result<String, EditError> {
-    change(text, origin, |document| {
+    changed(text, origin, |document| {
         let streams = tables(document, "stream")?;
         let there: Vec<String> = streams.iter().map(|(name, _)| name.to_owned()).collect();
         if there == [name] {
@@ -85,7 +85,7 @@ pub fn remove_stream(text: &str, origin: &str, name: &str) -> Result<String, Edi
 /// # Errors
 /// As [`add_stream`].
 pub fn add_user(text: &str, origin: &str, user: &NewUser) -> Result<String, EditError> {
-    change(text, origin, |document| {
+    changed(text, origin, |document| {
         let users = users(document)?;
         if users.iter().any(|other| is_named(other, &user.name)) {
             return Err(format!("there is a user {0:?} already; `eyrie user remove {0}` removes it", user.name));
@@ -106,7 +106,7 @@ pub fn add_user(text: &str, origin: &str, user: &NewUser) -> Result<String, Edit
 /// # Errors
 /// As [`remove_stream`].
 pub fn remove_user(text: &str, origin: &str, name: &str) -> Result<String, EditError> {
-    change(text, origin, |document| {
+    changed(text, origin, |document| {
         let users = users(document)?;
         let name_of = |user: &Table| user.get("name").and_then(Item::as_str).unwrap_or_default().to_owned();
         let there: Vec<String> = users.iter().map(name_of).collect();
@@ -114,20 +114,6 @@ pub fn remove_user(text: &str, origin: &str, name: &str) -> Result<String, EditE
         users.remove(index);
         Ok(())
     })
-}
-
-fn change(
-    text: &str,
-    origin: &str,
-    edit: impl FnOnce(&mut DocumentMut) -> Result<(), String>,
-) -> Result<String, EditError> {
-    parse(text, origin).map_err(EditError::Before)?;
-    let mut document: DocumentMut = text.parse().expect("what `parse` accepts is TOML");
-    super::edit::settle(&mut document);
-    edit(&mut document).map_err(EditError::Key)?;
-    let edited = super::edit::as_before(document.to_string(), text);
-    parse(&edited, origin).map_err(EditError::After)?;
-    Ok(edited)
 }
 
 /// The tables under `key`, such as all of `[stream.…]`.
@@ -161,7 +147,7 @@ fn absent(kind: &str, name: &str, there: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::edit::tests::TEXT;
+    use crate::config::{edit::tests::TEXT, parse};
 
     fn stream(name: &str, camera: &str) -> NewStream {
         NewStream { name: name.into(), camera: Some(camera.into()), ..NewStream::default() }
@@ -222,6 +208,24 @@ mod tests {
         assert!(matches!(remove_user("a = 1", "f", "nvr"), Err(EditError::Before(_))));
         let inline = "stream = { main = { video = { from = 'c' } } }\n[camera.c]\ndevice = 'test'\n";
         assert!(refused(remove_stream(inline, "f", "main")).contains("in one line"));
+    }
+
+    /// Of the first table only what stands right before it is about it.
+    #[test]
+    fn comments_at_the_head_stay_when_the_first_table_goes() {
+        let head = "# Eyrie at the gate.\n#\n# Ask Ada before changing it.\n\n";
+        let main = "# The picture.\n[stream.main]\nvideo = { from = \"front\" }\n";
+        let rest = "[stream.sub]\nvideo = { from = \"front\" }\n\n[camera.front]\ndevice = \"test\"\n";
+        let text = format!("{head}{main}\n{rest}");
+        assert_eq!(remove_stream(&text, "f", "main").unwrap(), format!("{head}{rest}"));
+        let windows = |text: &str| text.replace('\n', "\r\n");
+        assert_eq!(remove_stream(&windows(&text), "f", "main").unwrap(), windows(&format!("{head}{rest}")));
+        assert_eq!(remove_stream(&format!("{main}\n{rest}"), "f", "main").unwrap(), rest);
+
+        let guest = "# He comes on Sundays.\n[[user]]\nname = \"guest\"\nmd5 = \"00000000000000000000000000000000\"\n";
+        let text = format!("{head}{guest}\n{rest}");
+        assert_eq!(remove_user(&text, "f", "guest").unwrap(), format!("{head}{rest}"));
+        assert_eq!(remove_user(&format!("{head}{guest}"), "f", "guest").unwrap(), head);
     }
 
     #[test]
