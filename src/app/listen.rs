@@ -1,7 +1,7 @@
 //! Listening sockets.
 
 use crate::{config, net::Door};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
@@ -24,12 +24,14 @@ pub struct Listener {
 /// An address is taken or not this machine's; the text names it.
 pub fn bind(server: &config::Server, present: &[Listener]) -> io::Result<Vec<Listener>> {
     let plain = server.listen.iter().map(|address| (*address, false));
-    let all = plain.chain(server.listen_tls.iter().map(|address| (*address, true)));
-    let bound = all.map(|(wanted, secure)| {
+    let all: Vec<_> = plain.chain(server.listen_tls.iter().map(|address| (*address, true))).collect();
+    let leaving = present.iter().filter(|listener| !all.contains(&(listener.wanted, listener.secure)));
+    let leaving: Vec<_> = leaving.map(|listener| &listener.socket).collect();
+    let bound = all.into_iter().map(|(wanted, secure)| {
         let same = |listener: &&Listener| listener.wanted == wanted && listener.secure == secure;
         let socket = match present.iter().find(same) {
             Some(listener) => listener.socket.try_clone()?,
-            None => bind_one(wanted).map_err(|error| explain(wanted, secure, &error))?,
+            None => bind_one(wanted, &leaving, if secure { "listen_tls" } else { "listen" })?,
         };
         Ok(Listener { wanted, secure, socket })
     });
@@ -45,29 +47,41 @@ pub fn doors(listeners: &[Listener]) -> io::Result<Vec<Door>> {
     listeners.iter().map(door).collect()
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
-    match open(address) {
+/// A socket that listens at `address`, which stands under `[server]` as `key`. Sockets that are `leaving`, but listen still,
+/// do not stand in its way.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_one(address: SocketAddr, leaving: &[&TcpListener], key: &str) -> io::Result<TcpListener> {
+    let opened = match open(address, leaving) {
         // A kernel without IPv6: the wildcard is IPv4's alone.
         Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) && address.ip().is_unspecified() => {
-            open(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port()))
+            open(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port()), leaving)
         }
         result => result,
-    }
+    };
+    opened.map_err(|error| explain(address, key, &error))
 }
 
-fn open(address: SocketAddr) -> io::Result<TcpListener> {
+fn open(address: SocketAddr, leaving: &[&TcpListener]) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     socket.set_reuse_address(true)?;
+    for other in leaving {
+        if other.local_addr()?.port() == address.port() {
+            // No other program gets the port by that, unless it is of the same user and asks for it.
+            SockRef::from(*other).set_reuse_port(true)?;
+            socket.set_reuse_port(true)?;
+        }
+    }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-fn explain(address: SocketAddr, secure: bool, error: &io::Error) -> io::Error {
-    let key = if secure { "listen_tls" } else { "listen" };
+fn explain(address: SocketAddr, key: &str, error: &io::Error) -> io::Error {
     let what = match error.kind() {
         io::ErrorKind::AddrInUse => format!(
             "port {} is taken by another program (`ss -ltnp` names it); choose another under [server] {key}",

@@ -130,7 +130,7 @@ impl Server {
         let (door, requests) = mpsc::channel(16);
         let door = Arc::new(Door(door));
         tokio::spawn(control::serve(control, door.clone()));
-        let scraped = config.server.metrics.map(|address| Scraped::start(address, door.clone())).transpose()?;
+        let scraped = config.server.metrics.map(|address| Scraped::start(address, None, door.clone())).transpose()?;
         let mut serving = Serving::new(worker);
         let plan = Plan::new(&with_streams(config.clone()));
         let staged = serving.stage(plan)?;
@@ -279,7 +279,7 @@ impl Server {
         let staged = self.serving.stage(Plan::new(&with_streams(config.clone()))).map_err(failed)?;
         let wanted = config.server.metrics;
         let scraped = match wanted.filter(|wanted| self.scraped.as_ref().is_none_or(|here| here.wanted != *wanted)) {
-            Some(address) => Some(Scraped::start(address, self.door.clone()).map_err(failed)?),
+            Some(address) => Some(Scraped::start(address, self.scraped.as_ref(), self.door.clone()).map_err(failed)?),
             None => self.scraped.take().filter(|_| wanted.is_some()),
         };
         // What cannot.

@@ -1,5 +1,6 @@
 //! The door that Prometheus comes in by.
 
+use super::listen;
 use crate::health::{control::Handler, metrics};
 use std::{
     io,
@@ -12,26 +13,22 @@ use tokio::task::AbortHandle;
 pub struct Scraped {
     /// As the config says.
     pub wanted: SocketAddr,
+    socket: TcpListener,
     task: AbortHandle,
 }
 
 impl Scraped {
-    /// Begins to serve at `address`.
+    /// Begins to serve at `address`, in place of `leaving`.
     ///
     /// # Errors
     /// The address is taken or not this machine's; the text names it.
-    pub fn start<H: Handler>(address: SocketAddr, handler: Arc<H>) -> io::Result<Self> {
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("server.metrics: {address}: {error}"));
-        let socket = TcpListener::bind(address).map_err(named)?;
-        socket.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(socket)?;
+    pub fn start<H: Handler>(address: SocketAddr, leaving: Option<&Self>, handler: Arc<H>) -> io::Result<Self> {
+        let leaving: Vec<_> = leaving.iter().map(|other| &other.socket).collect();
+        let socket = listen::bind_one(address, &leaving, "metrics")?;
+        let listener = tokio::net::TcpListener::from_std(socket.try_clone()?)?;
         tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);
-        let serve = async {
-            if let Err(error) = metrics::serve(listener, handler).await {
-                tracing::error!("metrics are served no longer: {error}");
-            }
-        };
-        Ok(Self { wanted: address, task: tokio::spawn(serve).abort_handle() })
+        let task = tokio::spawn(metrics::serve(listener, handler)).abort_handle();
+        Ok(Self { wanted: address, socket, task })
     }
 }
 

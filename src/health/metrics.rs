@@ -6,40 +6,59 @@ use super::{
 };
 use axum::{
     Router, extract,
-    http::{
-        StatusCode,
-        header::{CONNECTION, CONTENT_TYPE},
-    },
+    http::{StatusCode, header::CONTENT_TYPE},
     response::IntoResponse,
     routing::get,
+    serve::Listener,
 };
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric, text},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
-use std::{fmt, io, sync::Arc};
-use tokio::net::TcpListener;
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, task::AbortHandle};
 
 /// What the answer is (OpenMetrics 1.0), which Prometheus asks for.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Answers `GET /metrics` until its task is aborted.
-///
-/// # Errors
-/// The socket fails.
-pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>) -> io::Result<()> {
+/// From the first byte to the last of a scrape: it is a small question with a small answer.
+const SCRAPE: Duration = Duration::from_secs(10);
+
+/// Connections at a time. A further one takes the place of the oldest: that had its time to ask.
+const CONNECTIONS: usize = 32;
+
+/// Answers `GET /metrics`, once for each connection, until its task is aborted.
+pub async fn serve<H: Handler>(mut listener: TcpListener, handler: Arc<H>) {
     let router = Router::new().route("/metrics", get(scrape::<H>)).with_state(handler);
-    axum::serve(listener, router).await
+    let mut connections = VecDeque::with_capacity(CONNECTIONS);
+    loop {
+        // Tries again where no descriptor is left.
+        let (socket, _) = Listener::accept(&mut listener).await;
+        let connection = http1::Builder::new()
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router.clone()));
+        let task = tokio::spawn(tokio::time::timeout(SCRAPE, connection));
+        connections.truncate(CONNECTIONS - 1);
+        connections.push_front(Connection(task.abort_handle()));
+    }
+}
+
+/// Closed when it is dropped: none outlives the config that allowed it.
+struct Connection(AbortHandle);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 async fn scrape<H: Handler>(extract::State(handler): extract::State<Arc<H>>) -> axum::response::Response {
     match handler.handle(Command::Status).await {
-        // One scrape a connection, so that none outlives the config that allowed it.
-        Response::Status(status) => {
-            ([(CONTENT_TYPE, OPEN_METRICS), (CONNECTION, "close")], render(*status)).into_response()
-        }
+        Response::Status(status) => ([(CONTENT_TYPE, OPEN_METRICS)], render(*status)).into_response(),
         _ => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }

@@ -5,6 +5,7 @@ use std::{
     io::{Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -55,6 +56,62 @@ fn prometheus_finds_the_figures_where_the_config_says() {
     server.stop();
 }
 
+/// The one that leaves it still listens as the other begins.
+#[test]
+fn the_port_of_metrics_moves_to_another_address() {
+    let server = open("metrics = \"127.0.0.1:0\"\n");
+    let address = scraped_at(&server, 1);
+    let mut before = "127.0.0.1:0".to_owned();
+    for to in ["0.0.0.0", "127.0.0.1", "127.0.0.2"] {
+        let to = address.replace("127.0.0.1", to);
+        edit(&server, &format!("metrics = \"{before}\""), &format!("metrics = \"{to}\""));
+        let output = command(&server, &["reload"]);
+        assert!(output.status.success(), "{output:?}");
+        before = to;
+    }
+    assert!(get(&before, "/metrics").unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(get(&address, "/metrics").is_none());
+    server.stop();
+}
+
+/// Says nothing, or half a request, or leaves the connection open.
+#[test]
+fn who_does_not_scrape_is_closed() {
+    let server = open("metrics = \"127.0.0.1:0\"\n");
+    let address = scraped_at(&server, 1);
+    let said = ["", "GET /metrics HTTP/1.1\r\nHost: x\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"];
+    let sockets = said.map(|said| {
+        let mut socket = TcpStream::connect(&address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        socket.write_all(said.as_bytes()).unwrap();
+        socket
+    });
+    for (said, mut socket) in said.iter().zip(sockets) {
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap_or_else(|error| panic!("not closed after {said:?}: {error}"));
+        assert_eq!(answer.starts_with("HTTP/1.1 404 "), said.starts_with("GET / "), "{answer}");
+    }
+    server.stop();
+}
+
+#[test]
+fn many_who_do_not_scrape_keep_nobody_from_it() {
+    let server = open("metrics = \"127.0.0.1:0\"\n");
+    let address = scraped_at(&server, 1);
+    let descriptors = || fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
+    let before = descriptors();
+    let idle: Vec<_> = (0..500).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    assert!(get(&address, "/metrics").unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
+    // The older ones go for the younger, long before they have had their time.
+    let gone = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        descriptors() < before + 50
+    });
+    assert!(gone, "{} descriptors, {before} before", descriptors());
+    drop(idle);
+    server.stop();
+}
+
 #[test]
 fn a_taken_address_for_metrics_is_told() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -63,7 +120,8 @@ fn a_taken_address_for_metrics_is_told() {
     edit(&server, "anonymous = true", &format!("anonymous = true\nmetrics = \"{address}\""));
     let output = command(&server, &["reload"]);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && said.contains(&format!("server.metrics: {address}: ")), "{said}");
+    assert!(!output.status.success() && said.contains(&format!("cannot listen on {address}: ")), "{said}");
+    assert!(said.contains("choose another under [server] metrics"), "{said}");
     assert!(status(&server)["streams"][0].is_object(), "the old one goes on");
     server.stop();
 }

@@ -1,11 +1,19 @@
 //! A changed config touches what it changes, and nothing else.
 
+use std::{
+    io::ErrorKind,
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    thread,
+    time::Duration,
+};
+
 use nix::sys::signal::Signal;
 
 use super::{
     client::Client,
     packets::{Received, Rtcp, assert_unbroken, pictures},
-    world::{CAMERA, MAIN, await_stream, command, edit, stream, tell},
+    secure,
+    world::{CAMERA, MAIN, await_stream, command, edit, open, stream, tell},
 };
 use crate::support::Server;
 
@@ -144,5 +152,42 @@ fn users_come_and_go() {
     reload(&server);
     again.log_in("nvr", "s3cret pass");
     assert_eq!(again.describe().status, 200);
+    server.stop();
+}
+
+/// What `look` gives at last: a worker closes what it had in its own time.
+fn until<T>(look: impl Fn() -> Option<T>) -> T {
+    let mut tries = (0..500).inspect(|_| thread::sleep(Duration::from_millis(10)));
+    tries.find_map(|_| look()).expect("within five seconds")
+}
+
+/// The one that leaves a port still listens as the other begins.
+#[test]
+fn a_port_moves_to_other_addresses_and_into_tls() {
+    let server = open("");
+    let mut viewer = Client::watch(&server.url("main"), 2);
+    let url = server.url("main");
+    let port: u16 = url.trim_end_matches("/main").rsplit(':').next().unwrap().parse().unwrap();
+    let reaches = |host: [u8; 4]| TcpStream::connect((Ipv4Addr::from(host), port)).is_ok();
+    assert!(reaches([127, 0, 0, 1]) && !reaches([127, 0, 0, 2]));
+    let mut before = "listen = [\"127.0.0.1:0\"]".to_owned();
+    let mut change = |to: String| {
+        edit(&server, &before, &to);
+        reload(&server);
+        before = to;
+    };
+    change(format!("listen = [\"0.0.0.0:{port}\"]"));
+    assert!(reaches([127, 0, 0, 1]) && reaches([127, 0, 0, 2]));
+    change(format!("listen = [\"127.0.0.2:{port}\"]"));
+    until(|| (!reaches([127, 0, 0, 1]) && reaches([127, 0, 0, 2])).then_some(()));
+    let url = url.replace("127.0.0.1", "127.0.0.2");
+    assert_eq!(Client::connect(&url).describe().status, 200);
+    change(format!("listen = [\"127.0.0.3:0\"]\nlisten_tls = [\"127.0.0.2:{port}\"]"));
+    let (url, made) = (url.replace("rtsp:", "rtsps:"), secure::made(&server));
+    let socket = until(|| secure::connect(&url, &made, &rustls::version::TLS13).ok());
+    assert_eq!(Client::through(socket, &url).describe().status, 200);
+    Received::pictures(&mut viewer, 5).rtp.iter().for_each(|packets| assert_unbroken(packets));
+    let taken = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), port)).unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::AddrInUse, "another program cannot have it");
     server.stop();
 }
