@@ -16,14 +16,15 @@ own_namespace() {
     fi
 }
 
-# debian_sources SUITE: lines for sources.list, from the archive that this machine's apt reads, else Debian's own.
+# debian_sources SUITE [COMPONENT…]: lines for sources.list, from the archive that this machine's apt reads, else Debian's own;
+# of components main and those named.
 debian_sources() {
-    local suite=$1 main security
+    local suite=$1 components="main ${*:2}" main security
     main=$(apt_uris | grep -v security | head -n 1) || true
     security=$(apt_uris | grep security | head -n 1) || true
-    echo "deb ${main:-http://deb.debian.org/debian} $suite main"
-    echo "deb ${main:-http://deb.debian.org/debian} $suite-updates main"
-    echo "deb ${security:-http://deb.debian.org/debian-security} $suite-security main"
+    echo "deb ${main:-http://deb.debian.org/debian} $suite $components"
+    echo "deb ${main:-http://deb.debian.org/debian} $suite-updates $components"
+    echo "deb ${security:-http://deb.debian.org/debian-security} $suite-security $components"
 }
 
 apt_uris() {

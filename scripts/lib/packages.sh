@@ -26,4 +26,4 @@ guest_packages=(qemu-system-x86 binutils kmod xz-utils zstd python3 ffmpeg gcc l
 
 # To build images of cards, and boot them.
 image_packages=(mmdebstrap debian-archive-keyring qemu-user-static genimage dosfstools mtools e2fsprogs zstd binutils python3 systemd)
-boot_packages=(qemu-system-arm qemu-efi-aarch64)
+boot_packages=(qemu-system-arm qemu-efi-aarch64 mtools)

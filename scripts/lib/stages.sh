@@ -126,7 +126,7 @@ quickly() { CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=none "$@";
 stage_package() {
     install "${package_packages[@]}"
     # Fetching and unpacking Debians goes beside compiling.
-    scripts/lib/package-check prepare &
+    scripts/lib/package-check prepare arm64 &
     local prepare=$! package
     # As the tests have it: no library is compiled once more.
     "$cargo" build --locked --quiet --bin eyrie --test cli
@@ -135,24 +135,42 @@ stage_package() {
     scripts/lib/package-check "$package" target/debug/eyrie
 }
 
+stage_package_all() {
+    stage_package
+    local arch package
+    for arch in armv7 x86_64; do
+        package=$(quickly scripts/cross-build $arch --deb | grep '\.deb$')
+        scripts/lib/package-check "$package" target/debug/eyrie
+    done
+}
+
 stage_guest() {
     [ -x tests/guest/run ] || skip "tests/guest/run is not there"
     install "${guest_packages[@]}"
     tests/guest/run
 }
 
-# An image is built, flashed onto what looks like a card, and boots; $1 may be --full.
+# An image is built, flashed onto what looks like a card, and boots; $1 may be full.
 stage_image() {
     [ "$(id -u)" = 0 ] || skip "building an image needs root"
-    install "${boot_packages[@]}" mtools fdisk openssh-client ffmpeg
+    install "${boot_packages[@]}" fdisk openssh-client ffmpeg
     local status=0
     tests/image/flash || status=$?
     [ $status = 0 ] || [ $status = 77 ] || return $status
-    quickly scripts/build-image qemu-arm64
-    tests/image/run "$@" target/image/eyrie-qemu-arm64.img
+    local package
+    package=$(quickly scripts/cross-build aarch64 --deb | grep '\.deb$')
+    scripts/build-image qemu-arm64 --package "$package"
+    tests/image/run ${1:+--full "$package"} target/image/eyrie-qemu-arm64.img
 }
 
-stage_image_full() { stage_image --full; }
+stage_image_full() { stage_image full; }
+
+stage_image_pi() {
+    [ "$(id -u)" = 0 ] || skip "building an image needs root"
+    install "${boot_packages[@]}" fdisk openssh-client ffmpeg
+    quickly scripts/build-image rpi --kernel debian
+    tests/image/run target/image/eyrie-rpi.img
+}
 
 stage_soak() {
     install "${guest_packages[@]}"
