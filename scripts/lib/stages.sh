@@ -165,6 +165,14 @@ stage_image() {
 
 stage_image_full() { stage_image full; }
 
+stage_deploy() {
+    [ "$(id -u)" = 0 ] || skip "a container of systemd's needs root"
+    install systemd-container openssh-client
+    local package
+    package=$(quickly scripts/cross-build "$(uname -m)" --deb | grep '\.deb$')
+    tests/image/deploy "$package"
+}
+
 stage_image_pi() {
     [ "$(id -u)" = 0 ] || skip "building an image needs root"
     install "${boot_packages[@]}" fdisk openssh-client ffmpeg
