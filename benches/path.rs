@@ -153,9 +153,9 @@ fn packetized(bytes: usize, count: usize) -> Outcome<(Figures, Figures, Figures)
         // Threads that wait have gone to sleep by then, as they have between two pictures.
         thread::sleep(Duration::from_millis(2) + random.pause(Duration::from_millis(2)));
         let begun = MonoTime::now();
-        let batch = Arc::new(packetizer.packetize(&unit));
+        let batch = packetizer.packetize(&unit);
         batches.push(micros(MonoTime::now() - begun));
-        hub.publish(0, batch, bytes, begun);
+        hub.publish(0, batch, bytes, None, begun);
         workers.push(micros(arrivals.recv_timeout(Duration::from_secs(5))? - begun));
 
         thread::sleep(Duration::from_millis(2) + random.pause(Duration::from_millis(2)));
@@ -165,7 +165,7 @@ fn packetized(bytes: usize, count: usize) -> Outcome<(Figures, Figures, Figures)
     }
     drop(wake);
     *ended.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = true;
-    hub.publish(0, Arc::new(packetizer.packetize(&unit)), bytes, MonoTime::now());
+    hub.publish(0, packetizer.packetize(&unit), bytes, None, MonoTime::now());
     worker.join().map_err(|_| "the worker failed")?;
     bare_thread.join().map_err(|_| "the bare thread failed")?;
     Ok((batches, workers, bare))

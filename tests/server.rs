@@ -15,6 +15,7 @@ mod server {
     mod copy;
     mod hostile;
     mod keyframes;
+    mod latency;
     mod limits;
     mod microphone;
     mod multicast;

@@ -7,10 +7,11 @@ use super::{
 use crate::{
     health::board,
     health::status::{
-        Clock, DeviceStatus, MicrophoneStatus, NetworkStatus, State, Status, StreamStatus, TlsStatus, ViewerStatus,
+        Clock, DeviceStatus, LatencyStatus, MicrophoneStatus, NetworkStatus, StageStatus, State, Status, StreamStatus,
+        TlsStatus, ViewerStatus,
     },
     net,
-    stream::{CameraSource, SourceState, Trouble},
+    stream::{CameraSource, Latency, SourceState, Stage, Trouble},
     time::{MonoTime, WallClock},
 };
 use std::path::Path;
@@ -93,7 +94,28 @@ fn stream(running: &Running, serving: &Serving, viewers: &[net::ViewerStatus], n
             .map(|video| u64::from(running.hub.carried_bitrate().unwrap_or(video.settings.bitrate))),
         keyframes: video.map(|_| running.hub.keyframes()),
         encoder: running.encoder(),
+        latency: latency(running.hub.latency()),
         viewers: viewers.iter().filter(|viewer| viewer.hub == running.hub.id()).map(viewer).collect(),
+    }
+}
+
+fn latency(latency: &Latency) -> LatencyStatus {
+    let stage = |stage| {
+        let spread = latency.spread(stage)?;
+        let millis = |time: std::time::Duration| time.as_micros() as f64 / 1000.0;
+        let [median_ms, p99_ms, max_ms] = [spread.median, spread.p99, spread.most].map(millis);
+        Some(StageStatus { median_ms, p99_ms, max_ms, count: spread.count })
+    };
+    LatencyStatus {
+        capture: stage(Stage::Capture),
+        queue: stage(Stage::Queue),
+        convert: stage(Stage::Convert),
+        encode: stage(Stage::Encode),
+        packetize: stage(Stage::Packetize),
+        first: stage(Stage::First),
+        last: stage(Stage::Last),
+        handling: stage(Stage::Handling),
+        paced: stage(Stage::Paced),
     }
 }
 

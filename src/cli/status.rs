@@ -5,7 +5,7 @@ use super::{
 };
 use crate::health::{
     control::{Command, Response},
-    status::{self, BoardStatus, Clock, DeviceStatus, MicrophoneStatus},
+    status::{self, BoardStatus, Clock, DeviceStatus, MicrophoneStatus, StageStatus, StreamStatus},
 };
 use std::{process::ExitCode, thread, time::Duration};
 
@@ -77,6 +77,24 @@ fn readable(status: &status::Status) -> String {
     });
     let headings = ["STREAM", "STATE", "SIZE", "FPS", "BITRATE", "KEY FRAMES", "ENCODER", "VIEWERS", "REASON"];
     text += &table(headings, &streams.collect::<Vec<_>>());
+    let latencies = status.streams.iter().filter(|stream| stream.latency.stages().iter().any(|(_, it)| it.is_some()));
+    let latencies: Vec<_> = latencies.map(latency_row).collect();
+    if !latencies.is_empty() {
+        let headings = [
+            "MS, MEDIAN/P99",
+            "CAPTURE",
+            "QUEUE",
+            "CONVERT",
+            "ENCODE",
+            "PACKETIZE",
+            "FIRST",
+            "LAST",
+            "HANDLING",
+            "PACED",
+        ];
+        text += "\n";
+        text += &table(headings, &latencies);
+    }
     let viewers = status.streams.iter().flat_map(|stream| stream.viewers.iter().map(move |v| (stream, v)));
     let viewers = viewers.map(|(stream, viewer)| {
         [
@@ -117,6 +135,14 @@ fn readable(status: &status::Status) -> String {
         text += &format!("\nTLS CERTIFICATE, SHA-256 {}\n", tls.fingerprint);
     }
     text
+}
+
+/// Which part of a picture's way takes how long.
+fn latency_row(stream: &StreamStatus) -> [String; 10] {
+    let shown = |stage: Option<&StageStatus>| or_dash(stage.map(|it| format!("{:.1}/{:.1}", it.median_ms, it.p99_ms)));
+    let [capture, queue, convert, encode, packetize, first, last, handling, paced] =
+        stream.latency.stages().map(|(_, stage)| shown(stage));
+    [stream.name.clone(), capture, queue, convert, encode, packetize, first, last, handling, paced]
 }
 
 fn camera_row(device: &DeviceStatus) -> [String; 7] {
@@ -193,7 +219,7 @@ fn show_bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::status::{State, StreamStatus, ViewerStatus};
+    use crate::health::status::{LatencyStatus, State, ViewerStatus};
 
     #[test]
     fn for_people() {
@@ -214,6 +240,11 @@ mod tests {
                     bitrate_asked: Some(2_000_000),
                     keyframes: Some(70),
                     encoder: Some("m2m bcm2835-codec-encode".into()),
+                    latency: LatencyStatus {
+                        capture: Some(StageStatus { median_ms: 0.25, p99_ms: 1.04, max_ms: 9.0, count: 70 }),
+                        encode: Some(StageStatus { median_ms: 12.0, p99_ms: 20.0, max_ms: 30.0, count: 70 }),
+                        ..LatencyStatus::default()
+                    },
                     viewers: vec![ViewerStatus {
                         address: "192.168.1.7:5000".into(),
                         transport: "udp".into(),
@@ -238,6 +269,7 @@ mod tests {
                     bitrate_asked: None,
                     keyframes: Some(0),
                     encoder: None,
+                    latency: LatencyStatus::default(),
                     viewers: vec![],
                 },
             ],
@@ -282,6 +314,9 @@ eyrie 0.1.0, up 3h 2m, the clock is synchronised
 STREAM  STATE  SIZE      FPS   BITRATE  KEY FRAMES  ENCODER                   VIEWERS  REASON
 main    live   1280x720  30.0  1.9M     70          m2m bcm2835-codec-encode  1        the camera's H.264 is interlaced
 sub     idle   -         -     -        0           -                         0
+
+MS, MEDIAN/P99  CAPTURE  QUEUE  CONVERT  ENCODE     PACKETIZE  FIRST  LAST  HANDLING  PACED
+main            0.2/1.0  -      -        12.0/20.0  -          -      -     -         -
 
 VIEWER            STREAM  TRANSPORT  USER  TIME   SENT     DROPPED  LOST  JITTER  ROUND TRIP
 192.168.1.7:5000  main    udp        nvr   1m 1s  15.0 MB  0        2     0.2 ms  -

@@ -238,7 +238,7 @@ mod tests {
     use super::*;
     use crate::{
         device::list::ControlInfo,
-        health::status::{BoardStatus, DeviceStatus, NetworkStatus, StreamStatus},
+        health::status::{BoardStatus, DeviceStatus, LatencyStatus, NetworkStatus, StreamStatus},
     };
 
     fn camera(fps: Option<f64>) -> DeviceStatus {
@@ -267,6 +267,7 @@ mod tests {
             bitrate_asked: None,
             keyframes: None,
             encoder: None,
+            latency: LatencyStatus::default(),
             viewers: vec![],
         };
         Status {

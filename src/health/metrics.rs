@@ -104,6 +104,11 @@ impl Collector for Figures {
         gauge("stream_bits_per_second", "Measured", streams(status, |it| it.bitrate.map(|bits| bits as f64)))?;
         let asked = streams(status, |it| it.bitrate_asked.map(|bits| bits as f64));
         gauge("stream_bits_per_second_asked", "What the encoder is to make", asked)?;
+        gauge(
+            "stream_stage_seconds",
+            "How long pictures took on a part of their way, since the start",
+            stages(status),
+        )?;
         let camera = |name: &str| vec![("camera", name.to_owned())];
         let live = status.cameras.iter().map(|it| (camera(&it.name), truth(it.state == State::Live)));
         gauge("camera_live", "Whether the camera gives pictures", live.collect())?;
@@ -137,6 +142,18 @@ impl Collector for Figures {
     }
 }
 
+fn stages(status: &Status) -> Vec<Row> {
+    let rows = status.streams.iter().flat_map(|stream| {
+        stream.latency.stages().into_iter().filter_map(|(stage, it)| Some((stage, it?))).flat_map(|(stage, it)| {
+            [("0.5", it.median_ms), ("0.99", it.p99_ms), ("1", it.max_ms)].map(|(quantile, millis)| {
+                let labels = [("stream", stream.name.as_str()), ("stage", stage), ("quantile", quantile)];
+                (labels.map(|(name, value)| (name, value.to_owned())).to_vec(), millis / 1000.0)
+            })
+        })
+    });
+    rows.collect()
+}
+
 fn streams(status: &Status, figure: impl Fn(&StreamStatus) -> Option<f64>) -> Vec<Row> {
     let row = |stream: &StreamStatus| Some((vec![("stream", stream.name.clone())], figure(stream)?));
     status.streams.iter().filter_map(row).collect()
@@ -166,7 +183,7 @@ fn family(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::status::{BoardStatus, NetworkStatus};
+    use crate::health::status::{BoardStatus, LatencyStatus, NetworkStatus, StageStatus};
 
     #[test]
     fn what_is_known_is_told_and_the_rest_left_out() {
@@ -182,6 +199,10 @@ mod tests {
             bitrate_asked: None,
             keyframes: Some(7),
             encoder: None,
+            latency: LatencyStatus {
+                encode: Some(StageStatus { median_ms: 12.5, p99_ms: 20.0, max_ms: 30.0, count: 70 }),
+                ..LatencyStatus::default()
+            },
             viewers: vec![],
         };
         let status = Status {
@@ -206,6 +227,7 @@ mod tests {
             "eyrie_stream_viewers{stream=\"main\"} 0.0",
             "eyrie_stream_fps{stream=\"main\"} 29.97",
             "eyrie_stream_key_frames_total{stream=\"main\"} 7.0",
+            "eyrie_stream_stage_seconds{stream=\"main\",stage=\"encode\",quantile=\"0.99\"} 0.02",
             "# EOF",
         ] {
             assert!(text.lines().any(|other| other == line), "no {line} in\n{text}");

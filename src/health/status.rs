@@ -68,7 +68,57 @@ pub struct StreamStatus {
     pub keyframes: Option<u64>,
     /// What encodes now: `openh264`, or `m2m` and the name of the board's encoder.
     pub encoder: Option<String>,
+    /// How long its pictures took since the start, stage by stage.
+    pub latency: LatencyStatus,
     pub viewers: Vec<ViewerStatus>,
+}
+
+/// How long pictures took on their way, of all since the start. A stage that none went through is null.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LatencyStatus {
+    /// From the driver's stamp until the camera's thread had it.
+    pub capture: Option<StageStatus>,
+    /// Until the encoder's thread took it.
+    pub queue: Option<StageStatus>,
+    /// Until it was a picture as the encoder takes it.
+    pub convert: Option<StageStatus>,
+    /// Until the encoder gave it out.
+    pub encode: Option<StageStatus>,
+    /// Until it was cut into packets and handed to the network thread.
+    pub packetize: Option<StageStatus>,
+    /// Until the first viewer's first byte was out.
+    pub first: Option<StageStatus>,
+    /// From there until the last viewer's last byte was out, of those who are neither paced nor behind.
+    pub last: Option<StageStatus>,
+    /// From the camera's thread to the first viewer's first byte, but converting and encoding.
+    pub handling: Option<StageStatus>,
+    /// What spreading a large picture over its interval took, for each viewer over UDP.
+    pub paced: Option<StageStatus>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageStatus {
+    pub median_ms: f64,
+    pub p99_ms: f64,
+    pub max_ms: f64,
+    pub count: u64,
+}
+
+impl LatencyStatus {
+    /// The stages in their order, with their names.
+    pub fn stages(&self) -> [(&'static str, Option<&StageStatus>); 9] {
+        [
+            ("capture", self.capture.as_ref()),
+            ("queue", self.queue.as_ref()),
+            ("convert", self.convert.as_ref()),
+            ("encode", self.encode.as_ref()),
+            ("packetize", self.packetize.as_ref()),
+            ("first", self.first.as_ref()),
+            ("last", self.last.as_ref()),
+            ("handling", self.handling.as_ref()),
+            ("paced", self.paced.as_ref()),
+        ]
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -179,6 +229,10 @@ mod tests {
             bitrate_asked: None,
             keyframes: None,
             encoder: None,
+            latency: LatencyStatus {
+                first: Some(StageStatus { median_ms: 0.25, p99_ms: 1.0, max_ms: 2.0, count: 3 }),
+                ..LatencyStatus::default()
+            },
             viewers: vec![ViewerStatus {
                 address: "192.168.1.7:50000".into(),
                 transport: "udp".into(),
@@ -205,7 +259,7 @@ mod tests {
         let json = serde_json::to_string(&status).unwrap();
         assert_eq!(
             json,
-            r#"{"version":"0.1.0","uptime_s":3,"clock":"unsynced","streams":[{"name":"main","state":"no-signal","reason":null,"width":null,"height":null,"fps":null,"fps_asked":30.0,"bitrate":2000000,"bitrate_asked":null,"keyframes":null,"encoder":null,"viewers":[{"address":"192.168.1.7:50000","transport":"udp","user":null,"seconds":3,"bytes":10,"dropped":0,"lost":null,"jitter_ms":null,"rtt_ms":null}]}],"cameras":[],"microphones":[],"tls":null,"network":{"connections":0,"stalled_viewers":0,"stray_datagrams":0},"board":{"temperature_c":51.5,"under_voltage":null,"boots":null,"reset_cause":null}}"#
+            r#"{"version":"0.1.0","uptime_s":3,"clock":"unsynced","streams":[{"name":"main","state":"no-signal","reason":null,"width":null,"height":null,"fps":null,"fps_asked":30.0,"bitrate":2000000,"bitrate_asked":null,"keyframes":null,"encoder":null,"latency":{"capture":null,"queue":null,"convert":null,"encode":null,"packetize":null,"first":{"median_ms":0.25,"p99_ms":1.0,"max_ms":2.0,"count":3},"last":null,"handling":null,"paced":null},"viewers":[{"address":"192.168.1.7:50000","transport":"udp","user":null,"seconds":3,"bytes":10,"dropped":0,"lost":null,"jitter_ms":null,"rtt_ms":null}]}],"cameras":[],"microphones":[],"tls":null,"network":{"connections":0,"stalled_viewers":0,"stray_datagrams":0},"board":{"temperature_c":51.5,"under_voltage":null,"boots":null,"reset_cause":null}}"#
         );
         assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
         assert_eq!(serde_json::to_value(State::NoSignal).unwrap(), State::NoSignal.as_str());

@@ -34,7 +34,7 @@ impl AccessUnit {
         self.nals.push(start..self.data.len());
     }
 
-    pub fn nals(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn nals(&self) -> impl Iterator<Item = &[u8]> + Clone {
         self.nals.iter().map(|range| &self.data[range.clone()])
     }
 }

@@ -215,6 +215,7 @@ impl State {
             },
             tracks: [None, None],
             bytes: 0,
+            paced: false,
             dropped_before: 0,
             allowance: Allowance::default(),
             _watch: hub.demand().watch(),

@@ -123,7 +123,7 @@ mod tests {
         fn push(&mut self, track: usize, key: bool) {
             let mut unit = AccessUnit { stamp: self.now, key, samples: 320, ..AccessUnit::default() };
             unit.push_nal(&[0x65; 320]);
-            let batch = Arc::new(self.packetizers[track].packetize(&unit));
+            let batch = self.packetizers[track].packetize(&unit);
             self.ring.push(Entry { track, video: track == 0, batch, arrived: self.now });
         }
 

@@ -139,7 +139,7 @@ impl State {
         let message = Message { key: protection.key().clone(), mki: Vec::new(), sessions: vec![session] };
         let mut random = [0; 16];
         getrandom::fill(&mut random).ok()?;
-        let now = self.wall().wall(MonoTime::now()).ntp();
+        let now = self.wall.wall(MonoTime::now()).ntp();
         Some(message.write(now, (random, getrandom::u32().ok()?)))
     }
 

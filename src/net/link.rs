@@ -81,15 +81,16 @@ impl Link {
                     media.piece(self.control.is_empty())
                 }
                 _ => match self.control.front() {
-                    Some(message) => message.slice(self.control_sent..),
+                    Some(message) => &message[self.control_sent..],
                     None => return Ok(written),
                 },
             };
-            match pipe.try_write(&piece) {
+            let length = piece.len();
+            match pipe.try_write(piece) {
                 Ok(count) => {
                     written += count;
                     self.written(count);
-                    if count < piece.len() {
+                    if count < length {
                         return Ok(written);
                     }
                 }
@@ -132,9 +133,9 @@ impl UnderWay {
         self.boundary() != self.sent
     }
 
-    fn piece(&self, to_the_end: bool) -> Bytes {
+    fn piece(&self, to_the_end: bool) -> &[u8] {
         let end = if to_the_end { self.end } else { self.boundary() };
-        self.framed().bytes().slice(self.sent..end)
+        &self.framed().bytes()[self.sent..end]
     }
 }
 
@@ -154,7 +155,7 @@ mod tests {
         let format = TrackFormat::Audio(AudioFormat { codec: AudioCodec::L16, rate: 48_000, channels: 1 });
         let mut unit = AccessUnit { samples: bytes as u32 / 2, ..AccessUnit::default() };
         unit.push_nal(&vec![7; bytes]);
-        Arc::new(Packetizer::new(&format, 1360, 1, 0, 0).packetize(&unit))
+        Packetizer::new(&format, 1360, 1, 0, 0).packetize(&unit)
     }
 
     /// Reads `$` frames until the reply; how many there were.

@@ -4,7 +4,7 @@ use super::{pacer::TICK, ring::Entry, state::State};
 use crate::{
     codec::give_back_pages,
     rtsp::{Input, SessionId},
-    stream::{Delivery, Inbox},
+    stream::{Delivery, Inbox, Stage},
     time::MonoTime,
 };
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
@@ -19,33 +19,76 @@ const CROWD: usize = 50;
 
 /// Fetches batches and sends them on, without end.
 pub async fn deliver(state: Rc<RefCell<State>>, inbox: Arc<Inbox>) {
-    let (mut deliveries, mut viewers) = (Vec::<Delivery>::new(), Vec::<SessionId>::new());
+    let mut round = Round::default();
     loop {
         let pacing = !state.borrow().paced.is_empty();
         tokio::select! {
             () = inbox.arrived() => {}
             () = tokio::time::sleep(TICK), if pacing => {}
         }
-        inbox.drain(&mut deliveries);
-        viewers.clear();
-        state.borrow_mut().take_in(&mut deliveries, &mut viewers, MonoTime::now());
+        inbox.drain(&mut round.deliveries);
+        state.borrow_mut().take_in(&mut round, MonoTime::now());
         let mut next = 0;
-        while next < viewers.len() {
+        while next < round.viewers.len() {
             {
                 let mut state = state.borrow_mut();
                 let begun = MonoTime::now();
                 let mut now = begun;
-                while next < viewers.len() && now.since(begun) < SLICE {
-                    state.send_to(viewers[next], now);
+                while next < round.viewers.len() && now.since(begun) < SLICE {
+                    let Due { viewer, fed } = round.viewers[next];
+                    let sent = state.send_to(viewer, now);
                     next += 1;
                     now = MonoTime::now();
+                    if sent == Sent::All
+                        && let Some(fed) = fed.and_then(|fed| round.fed.get_mut(fed))
+                    {
+                        fed.first.get_or_insert(now);
+                        fed.last = now;
+                    }
                 }
             }
-            if next < viewers.len() {
+            if next < round.viewers.len() {
                 tokio::task::yield_now().await;
             }
         }
+        state.borrow().note_latency(&round);
     }
+}
+
+/// What is done each time the worker is woken; lends its memory to the next.
+#[derive(Default)]
+struct Round {
+    deliveries: Vec<Delivery>,
+    fed: Vec<Fed>,
+    viewers: Vec<Due>,
+}
+
+/// A stream that something came of.
+struct Fed {
+    hub: u64,
+    /// The last picture among it: when it was handed to the worker, and how long it had been handled by then.
+    picture: Option<(MonoTime, Option<Duration>)>,
+    /// When the first of its viewers had all that was to be sent, and the last.
+    first: Option<MonoTime>,
+    last: MonoTime,
+}
+
+/// Somebody who has something to send.
+struct Due {
+    viewer: SessionId,
+    /// Index into [`Round::fed`]; None: what is left of before.
+    fed: Option<usize>,
+}
+
+/// What [`State::send_to`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// There was nothing.
+    Nothing,
+    /// It has all there is.
+    All,
+    /// More is to follow.
+    Part,
 }
 
 /// Time-outs of sessions, connections and waits.
@@ -56,7 +99,8 @@ pub async fn keep_house(state: Rc<RefCell<State>>) {
         ticks.tick().await;
         let now = MonoTime::now();
         let mut state = state.borrow_mut();
-        let wall = state.wall();
+        state.read_wall();
+        let wall = state.wall.clone();
         state.sessions.set_clock(wall);
         state.watch_waits(now);
         state.watch_peers(now);
@@ -71,11 +115,16 @@ pub async fn keep_house(state: Rc<RefCell<State>>) {
 }
 
 impl State {
-    /// Puts what came into the rings; into `viewers`, who has something to send now.
-    fn take_in(&mut self, deliveries: &mut Vec<Delivery>, viewers: &mut Vec<SessionId>, now: MonoTime) {
-        viewers.append(&mut self.paced);
-        let mut fed = Vec::new();
-        for Delivery { hub, track, batch } in deliveries.drain(..) {
+    /// Puts what came into the rings, and finds out who has something to send now.
+    fn take_in(&mut self, round: &mut Round, now: MonoTime) {
+        self.read_wall();
+        round.fed.clear();
+        round.viewers.clear();
+        for viewer in self.paced.drain(..) {
+            self.viewers.entry(viewer).and_modify(|viewer| viewer.paced = false);
+            round.viewers.push(Due { viewer, fed: None });
+        }
+        for Delivery { hub, track, batch, published, handled } in round.deliveries.drain(..) {
             let Some(stream) = self.streams.get_mut(&hub) else { continue };
             let video = stream.entry.hub.tracks()[track].video;
             let key = video && batch.key();
@@ -84,13 +133,35 @@ impl State {
             if !self.waiting.is_empty() {
                 self.arrived(hub, key.then_some(position), now);
             }
-            if !fed.contains(&hub) {
-                fed.push(hub);
+            let known = round.fed.iter().position(|fed| fed.hub == hub);
+            let index = known.unwrap_or(round.fed.len());
+            if known.is_none() {
+                round.fed.push(Fed { hub, picture: None, first: None, last: now });
+            }
+            if video {
+                round.fed[index].picture = Some((published, handled));
             }
         }
-        let paced = viewers.clone();
-        for stream in fed.iter().filter_map(|hub| self.streams.get(hub)) {
-            viewers.extend(stream.viewers.iter().filter(|viewer| !paced.contains(viewer)));
+        // A paced one may stand there twice; the second time it has nothing to send.
+        for (index, fed) in round.fed.iter().enumerate() {
+            let Some(stream) = self.streams.get(&fed.hub) else { continue };
+            round.viewers.extend(stream.viewers.iter().map(|viewer| Due { viewer: *viewer, fed: Some(index) }));
+        }
+    }
+
+    /// Notes how long the pictures of a round took to their first viewer, and on to their last.
+    fn note_latency(&self, round: &Round) {
+        for Fed { hub, picture, first, last } in &round.fed {
+            let (Some(stream), Some((published, handled)), Some(first)) = (self.streams.get(hub), picture, first)
+            else {
+                continue;
+            };
+            let (latency, to_first) = (stream.entry.hub.latency(), first.since(*published));
+            latency.note(Stage::First, to_first);
+            latency.note(Stage::Last, last.since(*first));
+            if let Some(handled) = handled {
+                latency.note(Stage::Handling, *handled + to_first);
+            }
         }
     }
 

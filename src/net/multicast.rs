@@ -241,6 +241,7 @@ impl State {
             outlet: Outlet::Group(Box::new(outlet)),
             tracks,
             bytes: 0,
+            paced: false,
             dropped_before: 0,
             allowance: Allowance::default(),
             _watch: entry.hub.demand().watch(),

@@ -3,13 +3,14 @@
 
 use super::{
     cursor::Cursor,
+    media::Sent,
     state::{Peer, State, Stream},
     viewer::{Left, Outlet, Viewer},
 };
 use crate::{
     guard::AuditEvent,
     rtsp::{Answer, AskId, ConnectionId, Input, PlayStart, Refusal, SessionId},
-    stream::KeyframeAnswer,
+    stream::{KeyframeAnswer, Stage},
     time::{MonoTime, WallClock},
 };
 use std::time::Duration;
@@ -162,7 +163,7 @@ impl State {
 
     fn playing(&self, viewer: &Viewer, stream: &Stream, position: u64, now: MonoTime) -> Answer {
         let first = stream.ring.entry(position).map_or(now, |entry| entry.batch.stamp());
-        let at = WallClock::synchronised().then(|| self.wall().wall(first));
+        let at = WallClock::synchronised().then(|| self.wall.wall(first));
         Answer::Playing { starts: play_starts(viewer, stream, position), at }
     }
 
@@ -202,24 +203,39 @@ impl State {
     }
 
     /// Sends what is due to one viewer.
-    pub fn send_to(&mut self, session: SessionId, now: MonoTime) {
-        let wall = self.wall();
-        let Some(viewer) = self.viewers.get_mut(&session) else { return };
+    pub fn send_to(&mut self, session: SessionId, now: MonoTime) -> Sent {
+        // One that is paced has had what may leave now.
+        let Some(viewer) = self.viewers.get_mut(&session).filter(|viewer| !viewer.paced) else { return Sent::Nothing };
+        let before = viewer.bytes;
         if let Outlet::Interleaved(outlet) = &viewer.outlet {
             let connection = ConnectionId(outlet.connection);
             let waits = self.peers.get(&connection).is_some_and(Peer::waits);
             // While something waits its task is woken by the socket itself.
-            if !waits {
-                self.flush(connection, now);
+            if waits {
+                return Sent::Part;
             }
-            return;
+            self.flush(connection, now);
+            let waits = self.peers.get(&connection).is_some_and(Peer::waits);
+            return match self.viewers.get(&session) {
+                Some(viewer) if viewer.bytes == before => Sent::Nothing,
+                _ if waits => Sent::Part,
+                _ => Sent::All,
+            };
         }
-        let Some(stream) = self.streams.get(&viewer.hub) else { return };
-        let context = super::reports::ReportContext { now, wall: &wall, cname: &self.settings.cname };
+        let Some(stream) = self.streams.get(&viewer.hub) else { return Sent::Nothing };
+        let context = super::reports::ReportContext { now, wall: &self.wall, cname: &self.settings.cname };
         let left = viewer.send(&stream.ring, &context);
-        if left == Left::More && !self.paced.contains(&session) {
-            self.paced.push(session);
+        if let Outlet::Udp(udp) = &mut viewer.outlet
+            && let Some(paced) = udp.paced.take()
+        {
+            stream.entry.hub.latency().note(Stage::Paced, paced);
         }
+        if left == Left::More {
+            viewer.paced = true;
+            self.paced.push(session);
+            return Sent::Part;
+        }
+        if viewer.bytes == before { Sent::Nothing } else { Sent::All }
     }
 }
 

@@ -20,7 +20,7 @@ impl State {
 
     /// RTCP from a viewer, on the way back of one of its tracks.
     pub fn receive_report(&mut self, session: SessionId, track: usize, packet: &[u8], now: MonoTime) {
-        let arrival = self.wall().wall(now).ntp();
+        let arrival = self.wall.wall(now).ntp();
         let keys = self.viewers.get_mut(&session).and_then(|viewer| viewer.tracks[track].as_mut()?.keys.as_mut());
         let events = match keys {
             // What was not made under its key, or comes again, says nothing.

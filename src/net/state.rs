@@ -34,7 +34,9 @@ use tokio::sync::Notify;
 pub struct State {
     pub settings: Settings,
     pub access: Arc<Access>,
-    pub wall: Arc<Mutex<WallClock>>,
+    /// As of the last batch that came, or a quarter of a second ago.
+    pub wall: WallClock,
+    shared_wall: Arc<Mutex<WallClock>>,
     /// By [`crate::stream::Hub::id`].
     pub streams: HashMap<u64, Stream>,
     /// All connections, those too that have not become peers yet.
@@ -131,7 +133,8 @@ impl State {
             RefCell::new(Self {
                 settings,
                 access,
-                wall,
+                wall: read(&wall),
+                shared_wall: wall,
                 streams: HashMap::new(),
                 census: Census::default(),
                 requests: Requests::default(),
@@ -335,16 +338,15 @@ impl State {
         }
     }
 
-    /// What sender reports need.
-    pub fn wall(&self) -> WallClock {
-        self.wall.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    /// Looks what the wall clock says now.
+    pub fn read_wall(&mut self) {
+        self.wall = read(&self.shared_wall);
     }
 
     /// Writes what waits for a connection, and media for its interleaved viewers while it takes them.
     pub fn flush(&mut self, id: ConnectionId, now: MonoTime) {
-        let wall = self.wall();
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        let context = ReportContext { now, wall: &wall, cname: &self.settings.cname };
+        let context = ReportContext { now, wall: &self.wall, cname: &self.settings.cname };
         let waited = peer.waits();
         let mut written = 0;
         let failed = loop {
@@ -372,6 +374,10 @@ impl State {
             peer.wake.notify_one();
         }
     }
+}
+
+fn read(wall: &Mutex<WallClock>) -> WallClock {
+    wall.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
 }
 
 /// Puts the next batch of one of the peer's viewers on its link, each viewer in turn. False if none has anything.

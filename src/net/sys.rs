@@ -1,6 +1,6 @@
 //! The one system call that the safe wrappers do not have: `sendmmsg` whose messages carry segment sizes of their own.
 
-use std::{io, os::fd::BorrowedFd};
+use std::{io, mem::MaybeUninit, os::fd::BorrowedFd};
 
 /// Messages per call; more than one access unit needs.
 const MESSAGES: usize = 64;
@@ -21,27 +21,28 @@ struct SegmentControl([u8; CONTROL]);
 // SAFETY: CMSG_SPACE only computes.
 const CONTROL: usize = unsafe { libc::CMSG_SPACE(2) } as usize;
 
-/// Sends the messages over a connected UDP socket, without blocking. Returns how many went out whole; messages beyond the
-/// first 64 are not looked at.
+/// Sends the messages over a connected UDP socket, without blocking and without a system call if there are none. Returns how
+/// many went out whole; messages beyond the first 64 are not looked at.
 ///
 /// # Errors
 /// As `sendmmsg(2)`, when not even the first could be sent.
-pub fn send_messages(socket: BorrowedFd<'_>, messages: &[Message<'_>]) -> io::Result<usize> {
+pub fn send_messages<'a>(socket: BorrowedFd<'_>, messages: impl Iterator<Item = Message<'a>>) -> io::Result<usize> {
     use std::os::fd::AsRawFd;
-    let count = messages.len().min(MESSAGES);
-    // SAFETY: all three are plain integers and pointers, for which zeroes are valid (null pointers, zero lengths).
-    let mut vectors: [libc::iovec; MESSAGES] = unsafe { std::mem::zeroed() };
-    // SAFETY: as above.
-    let mut headers: [libc::mmsghdr; MESSAGES] = unsafe { std::mem::zeroed() };
-    let mut controls = [SegmentControl([0; CONTROL]); MESSAGES];
-    for (index, message) in messages[..count].iter().enumerate() {
+    // Most access units are one or two messages: what is not needed is not written.
+    let mut vectors = [const { MaybeUninit::<libc::iovec>::uninit() }; MESSAGES];
+    let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; MESSAGES];
+    let mut controls = [const { MaybeUninit::<SegmentControl>::uninit() }; MESSAGES];
+    let mut count = 0;
+    for (index, message) in messages.take(MESSAGES).enumerate() {
         // The kernel only reads through this pointer.
-        vectors[index] = libc::iovec { iov_base: message.bytes.as_ptr() as *mut _, iov_len: message.bytes.len() };
-        let header = &mut headers[index].msg_hdr;
-        header.msg_iov = &mut vectors[index];
+        let vector = libc::iovec { iov_base: message.bytes.as_ptr() as *mut _, iov_len: message.bytes.len() };
+        // SAFETY: plain integers and pointers, for which zeroes are valid (null pointers, zero lengths).
+        let header = &mut headers[index].write(unsafe { std::mem::zeroed() }).msg_hdr;
+        header.msg_iov = vectors[index].write(vector);
         header.msg_iovlen = 1;
+        count += 1;
         if let Some(segment) = message.segment {
-            header.msg_control = controls[index].0.as_mut_ptr().cast();
+            header.msg_control = controls[index].write(SegmentControl([0; CONTROL])).0.as_mut_ptr().cast();
             header.msg_controllen = CONTROL as _;
             // SAFETY: the header has a control buffer of CMSG_SPACE(2) bytes, aligned for cmsghdr, so that the first
             // control message with two bytes of data lies inside it.
@@ -54,7 +55,11 @@ pub fn send_messages(socket: BorrowedFd<'_>, messages: &[Message<'_>]) -> io::Re
             }
         }
     }
-    // SAFETY: `headers` holds `count` messages whose vectors and control buffers live until the call returns.
-    let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count as _, libc::MSG_DONTWAIT) };
+    if count == 0 {
+        return Ok(0);
+    }
+    // SAFETY: the first `count` of `headers` are written, and their vectors and control buffers live until the call returns.
+    let sent =
+        unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr().cast(), count as _, libc::MSG_DONTWAIT) };
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(sent as usize) }
 }

@@ -12,8 +12,6 @@ use tokio::net::UdpSocket;
 
 /// Tries to find a free even port with its odd neighbour.
 const PAIR_TRIES: usize = 100;
-/// `sendmmsg` messages put together without allocating.
-const MESSAGES: usize = 64;
 
 /// The server's port pair: unconnected sockets that hear strangers, and viewers whose announced port is not their real one.
 pub struct PortPair {
@@ -146,7 +144,7 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
 /// # Errors
 /// As `sendmmsg(2)`.
 pub fn send_datagram(socket: &UdpSocket, bytes: &[u8]) -> io::Result<()> {
-    send_messages(socket.as_fd(), &[Message { bytes, segment: None }]).map(drop)
+    send_messages(socket.as_fd(), std::iter::once(Message { bytes, segment: None })).map(drop)
 }
 
 /// Sends packets of `batch` from byte `from` on, at most `allowed` bytes of them, in one system call. Returns the byte after the
@@ -162,13 +160,9 @@ pub fn send_batch(
     offload: &mut bool,
 ) -> io::Result<usize> {
     loop {
-        let mut messages = [Message { bytes: &[], segment: None }; MESSAGES];
-        let count = plan(batch, from, allowed, *offload, &mut messages);
-        if count == 0 {
-            return Ok(from);
-        }
-        match send_messages(socket.as_fd(), &messages[..count]) {
-            Ok(sent) => return Ok(from + messages[..sent].iter().map(|message| message.bytes.len()).sum::<usize>()),
+        let messages = messages(batch, from, allowed, *offload);
+        match send_messages(socket.as_fd(), messages.clone()) {
+            Ok(sent) => return Ok(from + messages.take(sent).map(|message| message.bytes.len()).sum::<usize>()),
             Err(error)
                 if *offload && matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP)) =>
             {
@@ -179,26 +173,26 @@ pub fn send_batch(
     }
 }
 
-/// Cuts what may leave into messages; how many there are.
-fn plan<'b>(batch: &'b PacketBatch, from: usize, allowed: usize, offload: bool, messages: &mut [Message<'b>]) -> usize {
-    let bytes = batch.bytes();
-    let (mut count, mut position, end) = (0, from, from.saturating_add(allowed));
-    for run in batch.runs() {
-        while position < run.range.end && count < messages.len() {
-            let whole = if offload { run.range.end } else { (position + run.segment).min(run.range.end) };
-            // As many whole packets as are allowed.
-            let stop =
-                if whole <= end { whole } else { position + end.saturating_sub(position) / run.segment * run.segment };
-            if stop == position {
-                return count;
-            }
-            let segment = (stop - position > run.segment).then_some(run.segment as u16);
-            messages[count] = Message { bytes: &bytes[position..stop], segment };
-            count += 1;
-            position = stop;
-        }
-    }
-    count
+/// What may leave of a batch from byte `from` on, cut into messages.
+fn messages(
+    batch: &PacketBatch,
+    from: usize,
+    allowed: usize,
+    offload: bool,
+) -> impl Iterator<Item = Message<'_>> + Clone {
+    let (mut runs, mut position, end) = (batch.runs().iter().peekable(), from, from.saturating_add(allowed));
+    std::iter::from_fn(move || {
+        while runs.next_if(|run| run.range.end <= position).is_some() {}
+        let run = runs.peek()?;
+        let whole = if offload { run.range.end } else { (position + run.segment).min(run.range.end) };
+        // As many whole packets as are allowed.
+        let stop =
+            if whole <= end { whole } else { position + end.saturating_sub(position) / run.segment * run.segment };
+        let message = &batch.bytes()[position..stop];
+        position = stop;
+        let segment = (message.len() > run.segment).then_some(run.segment as u16);
+        (!message.is_empty()).then_some(Message { bytes: message, segment })
+    })
 }
 
 #[cfg(test)]

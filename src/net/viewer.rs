@@ -29,6 +29,8 @@ pub struct Viewer {
     /// By index into the hub's tracks; None for tracks that were not set up.
     pub tracks: [Option<ViewerTrack>; 2],
     pub bytes: u64,
+    /// It stands among those that have more to send after a pacing tick.
+    pub paced: bool,
     /// Access units dropped before the present cursor.
     pub dropped_before: u64,
     /// Of key frames that it may ask for.
@@ -93,8 +95,10 @@ pub struct UdpOutlet {
     pacer: Pacer,
     /// Whether the kernel cuts runs into packets.
     offload: bool,
-    /// The entry that is being sent, and how many of its bytes are out.
-    under_way: Option<(u64, usize)>,
+    /// The entry that is being sent, how many of its bytes are out, and when it was begun.
+    under_way: Option<(u64, usize, MonoTime)>,
+    /// How long the last one took that did not go out at once.
+    pub paced: Option<Duration>,
     interval: Duration,
 }
 
@@ -134,7 +138,7 @@ pub enum Left {
 impl UdpOutlet {
     /// `interval`: one frame's time.
     pub fn new(interval: Duration, now: MonoTime) -> Self {
-        Self { tracks: [None, None], pacer: Pacer::new(now), offload: true, under_way: None, interval }
+        Self { tracks: [None, None], pacer: Pacer::new(now), offload: true, under_way: None, paced: None, interval }
     }
 
     fn send(
@@ -152,8 +156,8 @@ impl UdpOutlet {
             };
             let batch = track.form(&entry.batch);
             let total = batch.bytes().len();
-            let mut sent = match self.under_way {
-                Some((position, sent)) if position == cursor.position() => sent,
+            let (mut sent, begun) = match self.under_way {
+                Some((position, sent, begun)) if position == cursor.position() => (sent, begun),
                 _ => {
                     self.pacer.begin(total, self.interval, context.now);
                     if let Some(mut report) = track.reports.due(&entry.batch, track.clock_rate, context)
@@ -162,7 +166,7 @@ impl UdpOutlet {
                         // Lost reports are made up for by the next.
                         let _ = udp::send_datagram(&route.rtcp.socket, &report);
                     }
-                    0
+                    (0, context.now)
                 }
             };
             let allowed = self.pacer.allowance(context.now);
@@ -173,12 +177,12 @@ impl UdpOutlet {
                     let stuck = to == sent;
                     sent = to;
                     if stuck && sent < total {
-                        self.under_way = Some((cursor.position(), sent));
+                        self.under_way = Some((cursor.position(), sent, begun));
                         return Left::More;
                     }
                 }
                 Err(error) if is_congestion(&error) => {
-                    self.under_way = Some((cursor.position(), sent));
+                    self.under_way = Some((cursor.position(), sent, begun));
                     return Left::More;
                 }
                 // Nobody listens there (any more), or there is no way: its time-out will end it.
@@ -186,9 +190,12 @@ impl UdpOutlet {
             }
             if sent >= total {
                 self.under_way = None;
+                if context.now > begun {
+                    self.paced = Some(context.now.since(begun));
+                }
                 cursor.advance();
             } else {
-                self.under_way = Some((cursor.position(), sent));
+                self.under_way = Some((cursor.position(), sent, begun));
             }
         }
         Left::Nothing

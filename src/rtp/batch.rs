@@ -5,7 +5,6 @@ use super::{
     srtp::Protection,
 };
 use crate::time::MonoTime;
-use bytes::Bytes;
 use std::{ops::Range, sync::Arc};
 
 /// The most segments that Linux cuts one UDP_SEGMENT send into (UDP_MAX_SEGMENTS before Linux 6.9).
@@ -16,13 +15,13 @@ pub const MAX_RUN_BYTES: usize = 65_000;
 /// One access unit as packets, made once for all viewers: same SSRC, sequence numbers and timestamps for each.
 ///
 /// Shared as `Arc<PacketBatch>`. Empty only if the access unit held nothing to send.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct PacketBatch {
     /// All packets back to back.
-    bytes: Bytes,
+    bytes: Vec<u8>,
     /// Where each packet ends in `bytes`.
-    ends: Box<[u32]>,
-    runs: Box<[Run]>,
+    ends: Vec<u32>,
+    runs: Vec<Run>,
     framed: Forms<Framing, Framed>,
     /// By [`Protection::id`].
     protected: Forms<u64, Arc<PacketBatch>>,
@@ -30,7 +29,7 @@ pub struct PacketBatch {
 }
 
 /// What all packets of a batch have in common.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct About {
     pub ssrc: u32,
     /// Of the first packet.
@@ -55,17 +54,19 @@ pub struct Run {
 }
 
 impl PacketBatch {
-    /// `ends`: where each packet ends in `bytes`.
-    pub(super) fn new(bytes: Vec<u8>, ends: Vec<u32>, about: About) -> Self {
-        let runs = runs(&ends);
-        Self {
-            bytes: bytes.into(),
-            ends: ends.into(),
-            runs,
-            framed: Forms::default(),
-            protected: Forms::default(),
-            about,
-        }
+    /// Makes it anew, in the memory that it has: `write` gets it empty, all packets back to back and where each ends.
+    pub(super) fn refill(&mut self, write: impl FnOnce(&mut Vec<u8>, &mut Vec<u32>) -> About) {
+        self.framed.begin_anew();
+        self.protected.begin_anew();
+        self.bytes.clear();
+        self.ends.clear();
+        self.about = write(&mut self.bytes, &mut self.ends);
+        self.find_runs();
+    }
+
+    /// How many octets of packets fit into the memory that it has.
+    pub(super) fn room(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// How many packets.
@@ -87,7 +88,7 @@ impl PacketBatch {
     }
 
     /// All packets back to back.
-    pub fn bytes(&self) -> &Bytes {
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
@@ -98,15 +99,20 @@ impl PacketBatch {
 
     /// All packets framed for a connection. Made when first asked for; after that, asking neither locks nor allocates.
     pub fn framed(&self, framing: Framing) -> &Framed {
-        self.framed.form(framing, || Framed::new(framing, self))
+        self.framed.form(framing, |framed| framed.refill(framing, self))
     }
 
     /// The same packets as they go to those who share a key. Made once, as [`PacketBatch::framed`].
     pub fn protected(&self, protection: &Protection) -> &Arc<PacketBatch> {
-        self.protected.form(protection.id(), || {
-            let (bytes, ends) = protection.protect(self);
+        self.protected.form(protection.id(), |protected| {
+            if Arc::get_mut(protected).is_none() {
+                *protected = Arc::default();
+            }
             let about = About { extended: protection.index(self.about.extended), ..self.about };
-            Arc::new(Self::new(bytes, ends, about))
+            Arc::get_mut(protected).expect("nobody else has it").refill(|bytes, ends| {
+                protection.protect(self, bytes, ends);
+                about
+            });
         })
     }
 
@@ -162,19 +168,18 @@ impl PacketBatch {
     fn offset(&self, index: usize) -> usize {
         if index == 0 { 0 } else { self.ends[index - 1] as usize }
     }
-}
 
-fn runs(ends: &[u32]) -> Box<[Run]> {
-    let mut runs: Vec<Run> = Vec::new();
-    let mut start = 0;
-    for end in ends.iter().map(|end| *end as usize) {
-        match runs.last_mut() {
-            Some(run) if run.takes(end - start) => run.range.end = end,
-            _ => runs.push(Run { range: start..end, segment: end - start }),
+    fn find_runs(&mut self) {
+        self.runs.clear();
+        let mut start = 0;
+        for end in self.ends.iter().map(|end| *end as usize) {
+            match self.runs.last_mut() {
+                Some(run) if run.takes(end - start) => run.range.end = end,
+                _ => self.runs.push(Run { range: start..end, segment: end - start }),
+            }
+            start = end;
         }
-        start = end;
     }
-    runs.into()
 }
 
 impl Run {
@@ -215,7 +220,13 @@ mod tests {
             packets_before: 4,
             octets_before: 5,
         };
-        PacketBatch::new(bytes, ends, about)
+        let mut batch = PacketBatch::default();
+        batch.refill(|to, ends_to| {
+            to.extend(bytes);
+            ends_to.extend(ends);
+            about
+        });
+        batch
     }
 
     fn segments(lengths: &[usize]) -> Vec<(usize, usize)> {

@@ -1,7 +1,7 @@
 //! Packets that travel inside an RTSP connection, alone or in a WebSocket.
 
 use super::PacketBatch;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use tungstenite::protocol::frame::{
     FrameHeader,
     coding::{Data, OpCode},
@@ -16,15 +16,15 @@ pub struct Framing {
 }
 
 /// All packets of a batch, framed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Framed {
-    bytes: Bytes,
+    bytes: Vec<u8>,
     /// Where each packet ends.
-    ends: Box<[u32]>,
+    ends: Vec<u32>,
 }
 
 impl Framed {
-    pub fn bytes(&self) -> &Bytes {
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
@@ -36,21 +36,23 @@ impl Framed {
         }
     }
 
-    pub(super) fn new(framing: Framing, batch: &PacketBatch) -> Self {
+    /// Makes it anew, in the memory that it has.
+    pub(super) fn refill(&mut self, framing: Framing, batch: &PacketBatch) {
         let most =
             if framing.websocket { INTERLEAVED + FrameHeader::default().len(u64::from(u16::MAX)) } else { INTERLEAVED };
-        let mut bytes = BytesMut::with_capacity(batch.bytes().len() + most * batch.len());
-        let ends = batch.packets().map(|packet| {
+        let Self { bytes, ends } = self;
+        bytes.clear();
+        ends.clear();
+        bytes.reserve(batch.bytes().len() + most * batch.len());
+        for packet in batch.packets() {
             if framing.websocket {
-                put_websocket_header(INTERLEAVED + packet.len(), &mut bytes);
+                put_websocket_header(INTERLEAVED + packet.len(), bytes);
             }
             bytes.put_slice(&[b'$', framing.channel]);
             bytes.put_u16(packet.len() as u16);
             bytes.put_slice(packet);
-            bytes.len() as u32
-        });
-        let ends = ends.collect();
-        Self { bytes: bytes.freeze(), ends }
+            ends.push(bytes.len() as u32);
+        }
     }
 }
 
@@ -59,13 +61,13 @@ const INTERLEAVED: usize = 4;
 
 /// A whole binary message from a server, which masks nothing.
 pub fn websocket_message(message: &[u8]) -> Bytes {
-    let mut framed = BytesMut::with_capacity(message.len() + 10);
+    let mut framed = Vec::with_capacity(message.len() + 10);
     put_websocket_header(message.len(), &mut framed);
     framed.put_slice(message);
-    framed.freeze()
+    framed.into()
 }
 
-fn put_websocket_header(length: usize, bytes: &mut BytesMut) {
+fn put_websocket_header(length: usize, bytes: &mut Vec<u8>) {
     let header = FrameHeader { opcode: OpCode::Data(Data::Binary), ..FrameHeader::default() };
-    header.format(length as u64, &mut bytes.writer()).expect("memory takes everything");
+    header.format(length as u64, bytes).expect("memory takes everything");
 }

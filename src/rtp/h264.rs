@@ -20,35 +20,37 @@ pub(super) fn packetize(unit: &AccessUnit, room: usize, timeline: &mut Timeline,
     }
     writer.timestamp(timeline.picture(unit.stamp));
     let mut nals = unit.nals().filter(|nal| !nal.is_empty()).peekable();
-    let mut group: Vec<&[u8]> = Vec::new();
-    while let Some(nal) = nals.next() {
+    loop {
+        let from_here = nals.clone();
+        let Some(nal) = nals.next() else { break };
         if nal.len() > room {
             fragment(nal, room, writer);
             continue;
         }
-        group.clear();
-        group.push(nal);
-        let mut size = 1 + 2 + nal.len();
+        let (mut count, mut size) = (1, 1 + 2 + nal.len());
         while let Some(next) = nals.next_if(|next| size + 2 + next.len() <= room) {
             size += 2 + next.len();
-            group.push(next);
+            count += 1;
         }
-        match group[..] {
-            [single] => writer.packet([single]),
-            _ => aggregate(&group, writer),
+        match count {
+            1 => writer.packet([nal]),
+            _ => aggregate(from_here.take(count), writer),
         }
     }
     writer.mark();
 }
 
 /// Several NAL units in one packet, each behind its length (RFC 6184 §5.7.1).
-fn aggregate(nals: &[&[u8]], writer: &mut Writer) {
-    let forbidden = nals.iter().fold(0, |bit, nal| bit | nal[0] & FORBIDDEN_ZERO);
-    let importance = nals.iter().map(|nal| nal[0] & NRI).max().unwrap_or(0);
-    let indicator = [forbidden | importance | STAP_A];
-    let lengths: Vec<[u8; 2]> = nals.iter().map(|nal| (nal.len() as u16).to_be_bytes()).collect();
-    let units = lengths.iter().zip(nals).flat_map(|(length, nal)| [&length[..], nal]);
-    writer.packet(std::iter::once(&indicator[..]).chain(units));
+fn aggregate<'a>(nals: impl Iterator<Item = &'a [u8]> + Clone, writer: &mut Writer) {
+    let forbidden = nals.clone().fold(0, |bit, nal| bit | nal[0] & FORBIDDEN_ZERO);
+    let importance = nals.clone().map(|nal| nal[0] & NRI).max().unwrap_or(0);
+    writer.packet_of(|payload| {
+        payload.push(forbidden | importance | STAP_A);
+        for nal in nals {
+            payload.extend_from_slice(&(nal.len() as u16).to_be_bytes());
+            payload.extend_from_slice(nal);
+        }
+    });
 }
 
 /// One NAL unit in several packets of equal length, but for the last, which is a few octets shorter at most: so all

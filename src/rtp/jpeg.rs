@@ -64,6 +64,7 @@ mod tests {
         time::MonoTime,
     };
     use proptest::prelude::*;
+    use std::sync::Arc;
 
     const SEEDS: [(&str, &[u8]); 4] = [
         ("4:2:0", include_bytes!("../../fuzz/seeds/mjpeg/noise-420.jpg")),
@@ -72,7 +73,7 @@ mod tests {
         ("restart markers", include_bytes!("../../fuzz/seeds/mjpeg/restart.jpg")),
     ];
 
-    fn packetize(jpeg: &[u8], packet_size: usize) -> PacketBatch {
+    fn packetize(jpeg: &[u8], packet_size: usize) -> Arc<PacketBatch> {
         let format = TrackFormat::Jpeg(JpegFormat { size: Size::new(64, 48), fps: FrameRate::new(30, 1) });
         let mut unit = AccessUnit { key: true, stamp: MonoTime::from_timespec(10, 0), ..AccessUnit::default() };
         unit.push_nal(jpeg);

@@ -9,6 +9,7 @@ mod header;
 mod jpeg;
 pub mod mikey;
 mod packetizer;
+mod pool;
 pub mod rtcp;
 pub mod srtp;
 mod timeline;

@@ -4,6 +4,7 @@ use super::{
     h264,
     header::Header,
     jpeg,
+    pool::Pool,
     srtp::SRTP_TRAILER,
     timeline::Timeline,
 };
@@ -11,6 +12,7 @@ use crate::{
     media::{AccessUnit, AudioFormat, TrackFormat},
     time::RtpClock,
 };
+use std::sync::Arc;
 
 /// Turns the access units of one track into RTP packets, each once for all viewers.
 #[derive(Debug)]
@@ -25,6 +27,7 @@ pub struct Packetizer {
     next: u64,
     packets: u32,
     octets: u32,
+    pool: Pool,
 }
 
 #[derive(Debug)]
@@ -58,16 +61,39 @@ impl Packetizer {
             next: first_sequence.into(),
             packets: 0,
             octets: 0,
+            pool: Pool::default(),
         }
     }
 
     /// One access unit as packets. Copies the coded bytes once. A unit without content gives an empty batch, and so
     /// does an Opus packet that is larger than a packet may be, for it cannot be cut (RFC 7587 §4.2), and a JPEG that
     /// RFC 2435 has no words for.
-    pub fn packetize(&mut self, unit: &AccessUnit) -> PacketBatch {
+    pub fn packetize(&mut self, unit: &AccessUnit) -> Arc<PacketBatch> {
+        let (estimate, pieces) = (self.estimate(unit), self.pieces(unit));
+        let mut pool = std::mem::take(&mut self.pool);
+        let batch = pool.make(unit.key, estimate, |batch| {
+            batch.refill(|bytes, ends| {
+                bytes.reserve(estimate);
+                ends.reserve(pieces);
+                self.write(unit, bytes, ends)
+            });
+        });
+        self.pool = pool;
+        self.next += batch.len() as u64;
+        self.packets = self.packets.wrapping_add(batch.len() as u32);
+        self.octets = self.octets.wrapping_add(batch.octets());
+        batch
+    }
+
+    /// Lets go of the memory of batches that are in use no more.
+    pub fn rest(&mut self) {
+        self.pool.clear();
+    }
+
+    fn write(&mut self, unit: &AccessUnit, bytes: &mut Vec<u8>, ends: &mut Vec<u32>) -> About {
         let mut writer = Writer {
-            bytes: Vec::with_capacity(self.estimate(unit)),
-            ends: Vec::with_capacity(self.pieces(unit)),
+            bytes,
+            ends,
             header: Header {
                 payload_type: self.payload_type,
                 marker: false,
@@ -82,7 +108,7 @@ impl Packetizer {
             Payload::Jpeg => jpeg::packetize(unit, self.room, &mut self.timeline, &mut writer),
             Payload::Audio(format) => audio::packetize(unit, format, self.room, &mut self.timeline, &mut writer),
         }
-        let about = About {
+        About {
             ssrc: self.ssrc,
             extended: self.next,
             timestamp: writer.first_timestamp.unwrap_or_else(|| self.timeline.clock().timestamp(unit.stamp)),
@@ -91,12 +117,7 @@ impl Packetizer {
             key: unit.key,
             packets_before: self.packets,
             octets_before: self.octets,
-        };
-        let batch = PacketBatch::new(writer.bytes, writer.ends, about);
-        self.next += batch.len() as u64;
-        self.packets = self.packets.wrapping_add(batch.len() as u32);
-        self.octets = self.octets.wrapping_add(batch.octets());
-        batch
+        }
     }
 
     /// The clock that its timestamps come from, for sender reports.
@@ -131,15 +152,15 @@ impl Packetizer {
 
 /// Writes the packets of one batch.
 #[derive(Debug)]
-pub(super) struct Writer {
-    bytes: Vec<u8>,
-    ends: Vec<u32>,
+pub(super) struct Writer<'a> {
+    bytes: &'a mut Vec<u8>,
+    ends: &'a mut Vec<u32>,
     /// Of the next packet.
     header: Header,
     first_timestamp: Option<u32>,
 }
 
-impl Writer {
+impl Writer<'_> {
     /// Sets the timestamp of the packets that follow.
     pub fn timestamp(&mut self, timestamp: u32) {
         self.header.timestamp = timestamp;
@@ -148,10 +169,13 @@ impl Writer {
 
     /// Appends a packet whose payload is `parts` one after the other.
     pub fn packet<'a>(&mut self, parts: impl IntoIterator<Item = &'a [u8]>) {
-        self.header.write(&mut self.bytes);
-        for part in parts {
-            self.bytes.extend_from_slice(part);
-        }
+        self.packet_of(|payload| parts.into_iter().for_each(|part| payload.extend_from_slice(part)));
+    }
+
+    /// Appends a packet whose payload `write` appends.
+    pub fn packet_of(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.header.write(self.bytes);
+        write(self.bytes);
         self.ends.push(self.bytes.len() as u32);
         self.header.sequence = self.header.sequence.wrapping_add(1);
     }

@@ -90,6 +90,8 @@ pub struct SourceFrame {
     pub frame: Arc<RawFrame>,
     /// The rate at which this encoder gets them.
     pub fps: FrameRate,
+    /// When the camera's thread had it.
+    pub dequeued: MonoTime,
 }
 
 impl CameraSource {
@@ -361,7 +363,7 @@ impl Shared {
             }
             self.dropped.store(dropped_before + camera.dropped(), Ordering::Relaxed);
             lock(&self.meter).count(now, 0);
-            self.hand_out(&Arc::new(frame), mode.fps);
+            self.hand_out(&Arc::new(frame), mode.fps, now);
         }
         Ok(())
     }
@@ -396,13 +398,12 @@ impl Shared {
         Ended::Failed
     }
 
-    fn hand_out(&self, frame: &Arc<RawFrame>, given: FrameRate) {
-        let now = MonoTime::now();
+    fn hand_out(&self, frame: &Arc<RawFrame>, given: FrameRate, now: MonoTime) {
         for subscriber in lock(&self.subscribers).iter_mut() {
             let wanted = subscriber.fps.unwrap_or(given);
             let thinning = subscriber.thinning.get_or_insert_with(|| Thinning::new(wanted, given));
             if thinning.keeps(frame.sequence) && subscriber.demand.wanted(now) {
-                subscriber.mailbox.put(SourceFrame { frame: frame.clone(), fps: thinning.rate() });
+                subscriber.mailbox.put(SourceFrame { frame: frame.clone(), fps: thinning.rate(), dequeued: now });
             }
         }
     }

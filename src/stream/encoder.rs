@@ -1,5 +1,5 @@
 use super::{
-    Bounds, CameraSource, Demand, Hub, Mailbox, Pulse, SourceFrame, Taken,
+    Bounds, CameraSource, Demand, Hub, Journeys, Mailbox, Passed, Pulse, SourceFrame, Taken,
     copy::{self, Passing},
     overlay::Overlay,
     sync::lock,
@@ -93,6 +93,7 @@ impl VideoEncoder {
             packetizer: None,
             running: None,
             unit: AccessUnit::default(),
+            journeys: Journeys::default(),
             last_stamp: MonoTime::ZERO,
             slates: 0,
             complaint: String::new(),
@@ -143,6 +144,8 @@ struct Encoding {
     packetizer: Option<Packetizer>,
     running: Option<Running>,
     unit: AccessUnit,
+    /// Of the camera's pictures that are being encoded.
+    journeys: Journeys,
     last_stamp: MonoTime,
     slates: u64,
     complaint: String,
@@ -166,6 +169,8 @@ struct Maker<'a> {
     overlay: Option<&'a mut Overlay>,
     /// It is one already, in the stream's size and upright.
     slate: bool,
+    /// When it was made.
+    made: Option<MonoTime>,
 }
 
 impl MakePicture for Maker<'_> {
@@ -175,10 +180,12 @@ impl MakePicture for Maker<'_> {
 
     fn make<'a>(&'a mut self, frame: &'a RawFrame) -> Result<Picture<'a>, CodecError> {
         let picture = if self.slate { Picture::of(frame) } else { self.converter.convert(frame) }?;
-        Ok(match &mut self.overlay {
+        let picture = match &mut self.overlay {
             Some(overlay) => overlay.draw(&picture, WallClock::start().wall(frame.stamp)),
             None => picture,
-        })
+        };
+        self.made = Some(MonoTime::now());
+        Ok(picture)
     }
 }
 
@@ -188,12 +195,13 @@ impl Encoding {
             self.pulse.beat();
             match self.mailbox.take(self.deadline()) {
                 Taken::Closed => return,
-                Taken::Item(SourceFrame { frame, fps }) => {
-                    let done = self.encode(&frame, fps, false);
+                Taken::Item(SourceFrame { frame, fps, dequeued }) => {
+                    let done = self.encode(&frame, fps, Some(dequeued));
                     self.report(done);
                 }
                 Taken::Nothing if !self.hub.demand().wanted(MonoTime::now()) => {
                     if self.running.take().is_some() {
+                        self.packetizer.iter_mut().for_each(Packetizer::rest);
                         codec::give_back_pages();
                     }
                     *lock(&self.kind) = None;
@@ -233,14 +241,16 @@ impl Encoding {
         let running = self.prepare(size, fps)?;
         let slate = running.slate.get_or_insert_with(|| Slate::new(size, &wish.name));
         let frame = Arc::new(slate.draw(&reason, WallTime::now(), now, sequence));
-        self.encode(&frame, fps, true)
+        self.encode(&frame, fps, None)
     }
 
-    /// Encodes one picture, a slate as it is, and packetizes and publishes what is ready by then.
-    fn encode(&mut self, frame: &Arc<RawFrame>, fps: FrameRate, slate: bool) -> Result<(), CodecError> {
+    /// Encodes one picture, and packetizes and publishes what is ready by then. `dequeued`: when the camera's thread had it;
+    /// None: a slate, which goes as it is.
+    fn encode(&mut self, frame: &Arc<RawFrame>, fps: FrameRate, dequeued: Option<MonoTime>) -> Result<(), CodecError> {
         if frame.stamp <= self.last_stamp {
             return Ok(());
         }
+        let (taken, slate) = (MonoTime::now(), dequeued.is_none());
         let source = self.source.clone();
         let turned = source.wish().orientation.turned(frame.shown);
         let size = self.size.unwrap_or(Size::new(turned.width & !1, turned.height & !1));
@@ -251,7 +261,13 @@ impl Encoding {
             true => None,
             false => Some(&mut *overlay.get_or_insert_with(|| Overlay::new(size, &source.wish().name))),
         };
-        let submitted = encoder.submit(frame, &mut Maker { converter, overlay, slate }, keyframe);
+        let mut maker = Maker { converter, overlay, slate, made: None };
+        let submitted = encoder.submit(frame, &mut maker, keyframe);
+        // What is encoded as the camera gave it is ready when it is taken.
+        let converted = maker.made.unwrap_or(taken);
+        if let Some(dequeued) = dequeued {
+            self.journeys.begin(Passed { stamp: frame.stamp, dequeued, taken, converted });
+        }
         self.last_stamp = frame.stamp;
         // What went in before may come out all the same.
         submitted.and(self.publish_ready())
@@ -263,14 +279,17 @@ impl Encoding {
         while let Some(running) = &mut self.running
             && running.encoder.next(&mut unit)?
         {
+            let encoded = MonoTime::now();
             if unit.key {
                 // Its parameter sets may be others than before.
                 self.announce();
             }
             // Made for the first key frame, before which nothing can be shown.
             let Some(packetizer) = &mut self.packetizer else { continue };
-            let batch = Arc::new(packetizer.packetize(&unit));
-            self.hub.publish(self.track, batch, unit.data.len(), MonoTime::now());
+            let batch = packetizer.packetize(&unit);
+            let now = MonoTime::now();
+            let handled = self.journeys.end(self.hub.latency(), unit.stamp, encoded, now);
+            self.hub.publish(self.track, batch, unit.data.len(), handled, now);
         }
         self.unit = unit;
         self.note_fall_back();

@@ -1,4 +1,4 @@
-use super::{Adaptation, Bounds, Demand, KeyframeAnswer, KeyframeBudget, Meter, Rates, sync::lock};
+use super::{Adaptation, Bounds, Demand, KeyframeAnswer, KeyframeBudget, Latency, Meter, Rates, sync::lock};
 use crate::{
     media::TrackFormat,
     rtp::PacketBatch,
@@ -8,6 +8,7 @@ use std::sync::{
     Arc, Mutex, RwLock,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 /// What an inbox holds at most: some ten seconds of a stream. A worker that is further behind loses it all.
@@ -29,6 +30,7 @@ pub struct Hub {
     /// Where the bitrate follows the network.
     adaptation: Mutex<Option<Adaptation>>,
     demand: Arc<Demand>,
+    latency: Latency,
 }
 
 /// What is wrong with the pictures that come in, in words for a person.
@@ -62,6 +64,9 @@ pub struct Delivery {
     /// Index into [`Hub::tracks`].
     pub track: usize,
     pub batch: Arc<PacketBatch>,
+    pub published: MonoTime,
+    /// How long a picture has been handled so far, see [`super::Stage::Handling`].
+    pub handled: Option<Duration>,
 }
 
 /// A worker's door: hubs put batches in and wake it.
@@ -96,6 +101,7 @@ impl Hub {
             keyframes: AtomicU64::new(0),
             adaptation: Mutex::default(),
             demand: Demand::new(),
+            latency: Latency::default(),
         })
     }
 
@@ -141,15 +147,28 @@ impl Hub {
         self.inboxes.write().unwrap_or_else(|poisoned| poisoned.into_inner()).push(inbox);
     }
 
-    /// Hands a batch of track number `track` to all workers and wakes each once. `bytes` is the coded size.
-    pub fn publish(&self, track: usize, batch: Arc<PacketBatch>, bytes: usize, now: MonoTime) {
+    /// How long its pictures take.
+    pub fn latency(&self) -> &Latency {
+        &self.latency
+    }
+
+    /// Hands a batch of track number `track` to all workers and wakes each once. `bytes` is the coded size, `handled` how
+    /// long a picture has been handled so far.
+    pub fn publish(
+        &self,
+        track: usize,
+        batch: Arc<PacketBatch>,
+        bytes: usize,
+        handled: Option<Duration>,
+        now: MonoTime,
+    ) {
         if self.tracks[track].video && batch.key() {
             self.keyframes.fetch_add(1, Ordering::Relaxed);
             lock(&self.budget).arrived();
         }
         lock(&self.tracks[track].meter).count(now, bytes);
         for inbox in self.inboxes.read().unwrap_or_else(|poisoned| poisoned.into_inner()).iter() {
-            inbox.put(Delivery { hub: self.id, track, batch: batch.clone() });
+            inbox.put(Delivery { hub: self.id, track, batch: batch.clone(), published: now, handled });
         }
     }
 

@@ -107,8 +107,8 @@ impl SoundOutput {
     fn encode(&mut self, block: &SampleBlock) -> Result<(), CodecError> {
         let (hub, track, packetizer) = (&self.hub, self.track, &mut self.packetizer);
         self.encoder.encode(block, &mut |unit| {
-            let batch = Arc::new(packetizer.packetize(unit));
-            hub.publish(track, batch, unit.data.len(), MonoTime::now());
+            let batch = packetizer.packetize(unit);
+            hub.publish(track, batch, unit.data.len(), None, MonoTime::now());
         })
     }
 }

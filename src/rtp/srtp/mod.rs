@@ -99,19 +99,17 @@ impl Protection {
         true
     }
 
-    /// All packets of a batch, protected, back to back, and where each ends.
-    pub(super) fn protect(&self, batch: &PacketBatch) -> (Vec<u8>, Vec<u32>) {
-        let mut bytes = Vec::with_capacity(batch.bytes().len() + batch.len() * SRTP_TRAILER);
+    /// Appends all packets of a batch, protected, back to back, and where each ends.
+    pub(super) fn protect(&self, batch: &PacketBatch, bytes: &mut Vec<u8>, ends: &mut Vec<u32>) {
+        bytes.reserve(batch.bytes().len() + batch.len() * SRTP_TRAILER);
         let first = self.index(batch.extended());
-        let ends = batch.packets().zip(first..).map(|(packet, index)| {
+        for (packet, index) in batch.packets().zip(first..) {
             let start = bytes.len();
             bytes.extend_from_slice(packet);
             Header::renumber(&mut bytes[start..], index as u16);
-            self.context.protect_rtp(&mut bytes, start, Header::SIZE, index);
-            bytes.len() as u32
-        });
-        let ends = ends.collect();
-        (bytes, ends)
+            self.context.protect_rtp(bytes, start, Header::SIZE, index);
+            ends.push(bytes.len() as u32);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ mod slate;
 #[cfg(test)]
 mod tests;
 
-use super::{CameraSource, Hub, Mailbox, Pulse, SourceFrame, Taken, Trouble, VideoSettings};
+use super::{CameraSource, Hub, Mailbox, Pulse, SourceFrame, Stage, Taken, Trouble, VideoSettings};
 use crate::{
     device::CameraWish,
     media::{AccessUnit, FrameRate, PixelFormat, RawFrame, Size, TrackFormat},
@@ -54,6 +54,8 @@ struct Out {
     packetizer: Option<Packetizer>,
     /// Of the last camera picture.
     size: Option<Size>,
+    /// When the camera's thread had what is being passed on.
+    dequeued: Option<MonoTime>,
     last_stamp: MonoTime,
     last_slate: MonoTime,
 }
@@ -90,6 +92,7 @@ impl Passing {
             packet_size: settings.packet_size,
             packetizer: None,
             size: None,
+            dequeued: None,
             last_stamp: MonoTime::ZERO,
             last_slate: MonoTime::ZERO,
         };
@@ -113,7 +116,14 @@ impl Passing {
             self.pulse.beat();
             match self.mailbox.take(self.deadline()) {
                 Taken::Closed => return,
-                Taken::Item(SourceFrame { frame, fps }) => self.pass(&frame, fps),
+                Taken::Item(SourceFrame { frame, fps, dequeued }) => {
+                    let latency = self.out.hub.latency();
+                    latency.note(Stage::Capture, dequeued.since(frame.stamp));
+                    latency.note(Stage::Queue, MonoTime::now().since(dequeued));
+                    self.out.dequeued = Some(dequeued);
+                    self.pass(&frame, fps);
+                    self.out.dequeued = None;
+                }
                 Taken::Nothing => {}
             }
             let now = MonoTime::now();
@@ -241,10 +251,12 @@ impl Out {
         let packetizer = self.packetizer.get_or_insert_with(|| {
             Packetizer::new(&format, self.packet_size, track.ssrc, track.first_sequence, track.timestamp_offset)
         });
-        let batch = Arc::new(packetizer.packetize(unit));
+        let batch = packetizer.packetize(unit);
         track.set_format(format);
         if !batch.is_empty() {
-            self.hub.publish(self.track, batch, unit.data.len(), MonoTime::now());
+            let now = MonoTime::now();
+            let handled = self.dequeued.map(|dequeued| now.since(dequeued));
+            self.hub.publish(self.track, batch, unit.data.len(), handled, now);
         }
     }
 
