@@ -6,12 +6,7 @@
 mod rig;
 
 use eyrie::time::MonoTime;
-use rig::{
-    Figures, Outcome, Random, capture, fine_row, millis,
-    process::Server,
-    row,
-    viewer::{Viewer, Way},
-};
+use rig::{Figures, Outcome, Random, Server, Viewer, Way, capture, fine_row, millis, row};
 use std::{thread, time::Duration};
 
 /// Over these the goals are missed: the median over half an interval and the coding, the 95th percentile over a whole
@@ -28,10 +23,10 @@ struct Join {
 
 fn main() -> Outcome<()> {
     // A long gop, so that key frames come when they are asked for and no join finds a young one.
-    let server = Server::start(&format!("{}gop = \"10s\"\n", capture::STREAM))?;
+    let server = Server::start(rig::program(), &format!("{}gop = \"10s\"\n", capture::STREAM))?;
     let mut camera = capture::pattern()?;
     let mut encoder = capture::Encoder::new(None)?;
-    let mut random = Random::new();
+    let mut random = Random::default();
 
     let rounds = rig::rounds(60);
     rig::heading("PLAY to the first IDR packet, each join asks for a new key frame; milliseconds");

@@ -145,7 +145,7 @@ fn packetized(bytes: usize, count: usize) -> Outcome<(Figures, Figures, Figures)
     let (tell, told) = mpsc::channel::<MonoTime>();
     let bare_thread = thread::spawn(move || woken.iter().all(|_| tell.send(MonoTime::now()).is_ok()));
     let (mut batches, mut workers, mut bare) = (Figures::default(), Figures::default(), Figures::default());
-    let mut random = rig::Random::new();
+    let mut random = rig::Random::default();
     for _ in 0..count {
         unit.clear();
         unit.push_nal(&vec![0x41; bytes]);

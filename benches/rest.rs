@@ -4,12 +4,7 @@
 mod rig;
 
 use eyrie::time::MonoTime;
-use rig::{
-    Figures, Outcome, capture, fine_row,
-    process::{Server, resident, thread_times},
-    row,
-    viewer::{Viewer, Way},
-};
+use rig::{Figures, Outcome, Server, Viewer, Way, capture, fine_row, resident, row, thread_times};
 use std::{
     env,
     process::{Child, Command, Stdio},
@@ -38,6 +33,7 @@ fn main() -> Outcome<()> {
 fn at_rest() -> Outcome<()> {
     rig::heading("At rest: two streams on_demand, nobody watches; percent of a core");
     let server = Server::start(
+        rig::program(),
         "[camera.front]\ndevice = \"test\"\nsize = \"1280x720\"\nfps = 30\n\
          [stream.main]\nvideo = { from = \"front\" }\non_demand = true\n\
          [stream.sub]\nvideo = { from = \"front\", size = \"640x360\", fps = 15, bitrate = \"500k\" }\non_demand = true\n",
@@ -56,7 +52,7 @@ fn at_rest() -> Outcome<()> {
 }
 
 fn with_a_viewer() -> Outcome<()> {
-    let server = Server::start(capture::STREAM)?;
+    let server = Server::start(rig::program(), capture::STREAM)?;
     let bare = Bare(Command::new(env::current_exe()?).env(BARE, "1").stdin(Stdio::piped()).spawn()?);
     for way in [Way::Udp, Way::Tcp] {
         rig::heading(&format!("One viewer of 1280x720 at 30 over {way:?}; percent of a core"));

@@ -7,12 +7,7 @@
 mod rig;
 
 use eyrie::time::MonoTime;
-use rig::{
-    Figures, Outcome, capture, fine_row, millis,
-    process::Server,
-    row,
-    viewer::{Viewer, Way},
-};
+use rig::{Figures, Outcome, Server, Viewer, Way, capture, fine_row, millis, row};
 use std::{process::Command, time::Duration};
 
 /// Milliseconds from exec to the first packet.
@@ -51,7 +46,7 @@ fn main() -> Outcome<()> {
 
 /// Milliseconds from exec to a connection, to an answered SETUP, to the first packet.
 fn start(way: Way) -> Outcome<[f64; 3]> {
-    let server = Server::exec(capture::STREAM)?;
+    let server = Server::exec(rig::program(), capture::STREAM)?;
     let since = |then: MonoTime| millis(then - server.started);
     let socket = server.connect()?;
     let connected = since(MonoTime::now());

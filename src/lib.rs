@@ -17,6 +17,7 @@ pub mod rtsp;
 
 pub mod stream;
 
+pub mod bench;
 pub mod health;
 pub mod net;
 

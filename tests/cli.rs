@@ -190,6 +190,25 @@ fn the_manual_is_that_of_the_command_line() {
 
 /// `scripts/test package` compares it with that of the program for another machine.
 #[test]
+fn a_board_is_told_how_fast_it_codes_and_how_many_it_serves() {
+    let home = home_with("");
+    let (code, said, told) = output(&home, &["bench", "--most", "2", "--seconds", "1"]);
+    assert_eq!(code, Some(0), "{told}");
+    let row = |begins: &str| said.lines().find(|line| line.starts_with(begins)).unwrap_or_else(|| panic!("{said}"));
+    for size in ["640x360", "1280x720", "1920x1080", "2560x1440"] {
+        let cells: Vec<&str> = row(size).split_whitespace().collect();
+        assert_eq!(cells[1..3], ["openh264", "1"], "{said}");
+        assert!(cells[3].parse::<u32>().unwrap() > 0, "{said}");
+    }
+    for way in ["UDP", "TCP"] {
+        let viewers: usize = row(way).split_whitespace().nth(1).unwrap().parse().unwrap();
+        assert!(viewers <= 2 && told.contains(&format!("2 viewers over {way}: ")), "{said}{told}");
+    }
+    let (code, _, told) = output(&home, &["bench", "--most", "0"]);
+    assert!(code == Some(2) && told.contains("0 is not in"), "{told}");
+}
+
+#[test]
 fn the_self_test_comes_to_the_same_every_time() {
     let home = home_with("");
     let (code, first, stderr) = output(&home, &["self-test"]);

@@ -16,6 +16,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("onvif", 3),
     ("web", 3),
     ("health", 3),
+    ("bench", 3),
     ("stream", 2),
     ("device", 1),
     ("codec", 1),

@@ -1,5 +1,6 @@
 //! The command line, one file per command.
 
+mod bench;
 mod change;
 mod check;
 mod control;
@@ -68,6 +69,8 @@ enum Command {
     User(user::User),
     /// Say what is wrong with this installation and how to mend it, and by which URLs to watch; exits with 1 if anything is
     Doctor(doctor::Doctor),
+    /// Find out how fast this board codes pictures and how many viewers it serves
+    Bench(bench::Bench),
     /// Apply the file that a card was prepared with; the image does so at boot
     #[command(hide = true)]
     Setup(setup::Setup),
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Stream(command) => command.run(),
         Command::User(command) => command.run(),
         Command::Doctor(command) => command.run(),
+        Command::Bench(command) => command.run(),
         Command::Setup(command) => command.run(),
     }
 }

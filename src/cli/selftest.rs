@@ -2,7 +2,7 @@ use super::{fail, print};
 use crate::{
     codec::{CodecError, H264Encoder, H264Settings, JpegEncoder, Picture},
     device::pattern,
-    media::{AccessUnit, FrameRate, H264Profile, Size},
+    media::{AccessUnit, FrameRate, H264Profile, Scene, Size},
 };
 use sha2::{Digest, Sha256};
 use std::{process::ExitCode, time::Duration};
@@ -39,7 +39,7 @@ fn digests() -> Result<[String; 2], CodecError> {
     };
     let (mut h264, mut jpeg) = (H264Encoder::new(&settings)?, JpegEncoder::new()?);
     let (mut digests, mut unit) = ([Sha256::new(), Sha256::new()], AccessUnit::default());
-    for frame in pattern::album(SIZE, FPS).take(PICTURES) {
+    for frame in pattern::album(SIZE, FPS, Scene::Bars).take(PICTURES) {
         let picture = Picture::of(&frame)?;
         h264.encode(&picture, frame.stamp, false, &mut unit)?;
         digests[0].update(&unit.data);

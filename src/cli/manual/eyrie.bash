@@ -16,6 +16,9 @@ _eyrie() {
             ",$1")
                 cmd="eyrie"
                 ;;
+            eyrie,bench)
+                cmd="eyrie__subcmd__bench"
+                ;;
             eyrie,check)
                 cmd="eyrie__subcmd__check"
                 ;;
@@ -83,12 +86,34 @@ _eyrie() {
 
     case "${cmd}" in
         eyrie)
-            opts="-h -V --help --version run check devices control move nftables passwd self-test status reload unban set stream user doctor setup"
+            opts="-h -V --help --version run check devices control move nftables passwd self-test status reload unban set stream user doctor bench setup"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        eyrie__subcmd__bench)
+            opts="-h --most --seconds --encoders --viewers --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --most)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seconds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -41,6 +41,7 @@ complete -c eyrie -n "__fish_eyrie_needs_command" -f -a "set" -d 'Change one key
 complete -c eyrie -n "__fish_eyrie_needs_command" -f -a "stream" -d 'Add a stream to the config or remove one, and reload'
 complete -c eyrie -n "__fish_eyrie_needs_command" -f -a "user" -d 'Add a user to the config or remove one, and reload'
 complete -c eyrie -n "__fish_eyrie_needs_command" -f -a "doctor" -d 'Say what is wrong with this installation and how to mend it, and by which URLs to watch; exits with 1 if anything is'
+complete -c eyrie -n "__fish_eyrie_needs_command" -f -a "bench" -d 'Find out how fast this board codes pictures and how many viewers it serves'
 complete -c eyrie -n "__fish_eyrie_needs_command" -f -a "setup" -d 'Apply the file that a card was prepared with; the image does so at boot'
 complete -c eyrie -n "__fish_eyrie_using_subcommand run" -l config -d 'The config; left out, /etc/eyrie/eyrie.toml, and without that the built-in defaults' -r -F
 complete -c eyrie -n "__fish_eyrie_using_subcommand run" -l anonymous -d 'Let anybody view, without a password'
@@ -105,5 +106,10 @@ complete -c eyrie -n "__fish_eyrie_using_subcommand doctor" -l config -d 'The se
 complete -c eyrie -n "__fish_eyrie_using_subcommand doctor" -l socket -d 'The server with this control socket' -r -F
 complete -c eyrie -n "__fish_eyrie_using_subcommand doctor" -l json -d 'For programs'
 complete -c eyrie -n "__fish_eyrie_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c eyrie -n "__fish_eyrie_using_subcommand bench" -l most -d 'The most viewers that are tried' -r
+complete -c eyrie -n "__fish_eyrie_using_subcommand bench" -l seconds -d 'How long each encoder and each number of viewers is tried' -r
+complete -c eyrie -n "__fish_eyrie_using_subcommand bench" -l encoders -d 'Only how fast encoders code'
+complete -c eyrie -n "__fish_eyrie_using_subcommand bench" -l viewers -d 'Only how many viewers are served'
+complete -c eyrie -n "__fish_eyrie_using_subcommand bench" -s h -l help -d 'Print help'
 complete -c eyrie -n "__fish_eyrie_using_subcommand setup" -l root -d 'Where the system\'s files are' -r -F
 complete -c eyrie -n "__fish_eyrie_using_subcommand setup" -s h -l help -d 'Print help'

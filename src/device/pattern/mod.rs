@@ -31,8 +31,8 @@ pub(super) fn marked(wall: WallTime) -> bool {
 }
 
 /// Its pictures one after the other as if taken from 1970 on, which are the same on every machine in UTC.
-pub fn album(size: Size, fps: FrameRate) -> impl Iterator<Item = RawFrame> {
-    let mut painter = Painter::new(size, "album", Scene::Bars);
+pub fn album(size: Size, fps: FrameRate, scene: Scene) -> impl Iterator<Item = RawFrame> {
+    let mut painter = Painter::new(size, "album", scene);
     let (grid, pool) = (FrameGrid::new(MonoTime::ZERO, fps), Pool::new());
     (0..).map(move |number| {
         let stamp = grid.instant(number);

@@ -1,70 +1,85 @@
-//! A viewer that sees every packet as it comes: RTSP over a blocking socket, without a library that waits or buffers.
-
-use super::Outcome;
-use eyrie::time::MonoTime;
+use super::{Outcome, tally::is_idr};
+use crate::time::MonoTime;
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{Ipv4Addr, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream, UdpSocket},
     time::Duration,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
-const IDR: u8 = 5;
-const FU_A: u8 = 28;
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// How media comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     Tcp,
     Udp,
 }
 
-/// One connection with one session; torn down when dropped.
+/// A viewer that sees every packet as it comes: RTSP over a blocking socket, without a library that waits or buffers. One
+/// connection with one session; torn down when dropped.
 pub struct Viewer {
-    socket: TcpStream,
+    control: Control,
     incoming: BufReader<TcpStream>,
+    udp: Option<UdpPair>,
+}
+
+/// Where RTP and RTCP come in.
+pub(super) struct UdpPair {
+    pub rtp: UdpSocket,
+    _rtcp: UdpSocket,
+}
+
+/// The asking side of a viewer.
+pub(super) struct Control {
+    socket: TcpStream,
     url: String,
     requests: u32,
     session: Option<String>,
-    /// RTP and RTCP.
-    udp: Option<(UdpSocket, UdpSocket)>,
 }
 
 impl Viewer {
     /// DESCRIBE and SETUP of the video of `/main`.
+    ///
+    /// # Errors
+    /// The server refuses or is gone.
     pub fn set_up(socket: TcpStream, way: Way) -> Outcome<Self> {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         let url = format!("rtsp://{}/main", socket.peer_addr()?);
         let incoming = BufReader::new(socket.try_clone()?);
-        let mut viewer = Self { socket, incoming, url, requests: 0, session: None, udp: None };
-        viewer.request("DESCRIBE", "", "Accept: application/sdp\r\n")?;
+        let mut viewer = Self { control: Control { socket, url, requests: 0, session: None }, incoming, udp: None };
+        viewer.control.ask("DESCRIBE", "", "Accept: application/sdp\r\n")?;
         viewer.response()?;
         let transport = match way {
             Way::Tcp => "RTP/AVP/TCP;unicast;interleaved=0-1".to_owned(),
             Way::Udp => {
-                let (rtp, rtcp) = pair()?;
+                let (rtp, rtcp) = pair(viewer.control.socket.local_addr()?.ip())?;
                 let ports = (rtp.local_addr()?.port(), rtcp.local_addr()?.port());
                 rtp.set_read_timeout(Some(PATIENCE))?;
-                viewer.udp = Some((rtp, rtcp));
+                viewer.udp = Some(UdpPair { rtp, _rtcp: rtcp });
                 format!("RTP/AVP;unicast;client_port={}-{}", ports.0, ports.1)
             }
         };
-        viewer.request("SETUP", "/trackID=0", &format!("Transport: {transport}\r\n"))?;
+        viewer.control.ask("SETUP", "/trackID=0", &format!("Transport: {transport}\r\n"))?;
         let head = viewer.response()?;
         let session = head.lines().find_map(|line| line.strip_prefix("Session: ")).ok_or("no Session in SETUP")?;
-        viewer.session = Some(session.split(';').next().unwrap_or(session).to_owned());
+        viewer.control.session = Some(session.split(';').next().unwrap_or(session).to_owned());
         Ok(viewer)
     }
 
     /// Sends PLAY; when it went out.
+    ///
+    /// # Errors
+    /// The connection is broken.
     pub fn play(&mut self) -> Outcome<MonoTime> {
-        let now = MonoTime::now();
-        self.request("PLAY", "", "Range: npt=0-\r\n")?;
-        Ok(now)
+        self.control.play()
     }
 
     /// Reads until the first packet that holds a part of an IDR picture; when the first packet of all, and that one,
     /// came.
+    ///
+    /// # Errors
+    /// None comes.
     pub fn first_idr(&mut self) -> Outcome<(MonoTime, MonoTime)> {
         let (mut first, mut packet) = (None, Vec::new());
         loop {
@@ -80,8 +95,11 @@ impl Viewer {
     }
 
     /// The next RTP packet; false for anything else that came.
+    ///
+    /// # Errors
+    /// Nothing comes, or the server is gone.
     pub fn packet(&mut self, packet: &mut Vec<u8>) -> Outcome<bool> {
-        if let Some((rtp, _)) = &self.udp {
+        if let Some(UdpPair { rtp, .. }) = &self.udp {
             packet.resize(2048, 0);
             let length = rtp.recv(packet)?;
             packet.truncate(length);
@@ -98,12 +116,10 @@ impl Viewer {
         Ok(header[1] == 0)
     }
 
-    fn request(&mut self, method: &str, track: &str, headers: &str) -> Outcome<()> {
-        self.requests += 1;
-        let session = self.session.as_ref().map_or(String::new(), |session| format!("Session: {session}\r\n"));
-        let request =
-            format!("{method} {}{track} RTSP/1.0\r\nCSeq: {}\r\n{session}{headers}\r\n", self.url, self.requests);
-        Ok(self.socket.write_all(request.as_bytes())?)
+    /// Who asks, where answers come, and where media comes over UDP; what comes is read without blocking from now on.
+    pub(super) fn split(self) -> Outcome<(Control, TcpStream, Option<UdpPair>)> {
+        self.control.socket.set_nonblocking(true)?;
+        Ok((self.control, self.incoming.into_inner(), self.udp))
     }
 
     /// A response with its body read past.
@@ -128,29 +144,50 @@ impl Viewer {
     }
 }
 
-impl Drop for Viewer {
-    fn drop(&mut self) {
-        let _ = self.request("TEARDOWN", "", "");
+impl Control {
+    /// Sends PLAY; when it went out.
+    pub fn play(&mut self) -> Outcome<MonoTime> {
+        let now = MonoTime::now();
+        self.ask("PLAY", "", "Range: npt=0-\r\n")?;
+        Ok(now)
+    }
+
+    pub fn pause(&mut self) -> Outcome<()> {
+        self.ask("PAUSE", "", "")
+    }
+
+    /// Its address, as the server sees it.
+    pub fn address(&self) -> Outcome<IpAddr> {
+        Ok(self.socket.local_addr()?.ip())
+    }
+
+    fn ask(&mut self, method: &str, track: &str, headers: &str) -> Outcome<()> {
+        self.requests += 1;
+        let session = self.session.as_ref().map_or(String::new(), |session| format!("Session: {session}\r\n"));
+        let request =
+            format!("{method} {}{track} RTSP/1.0\r\nCSeq: {}\r\n{session}{headers}\r\n", self.url, self.requests);
+        Ok(self.socket.write_all(request.as_bytes())?)
     }
 }
 
-/// Whether an RTP packet (RFC 6184 §5.6, §5.8) holds a part of an IDR picture.
-fn is_idr(packet: &[u8]) -> bool {
-    let contributors = packet.first().map_or(0, |first| usize::from(first & 15));
-    match packet.get(12 + contributors * 4..) {
-        Some([nal, fragment, ..]) if nal & 31 == FU_A => fragment & 31 == IDR,
-        Some([nal, ..]) => nal & 31 == IDR,
-        _ => false,
+impl Drop for Control {
+    fn drop(&mut self) {
+        // A server that is gone has ended the session too.
+        let _ = self.ask("TEARDOWN", "", "");
     }
 }
 
 /// An even port and the next.
-fn pair() -> Outcome<(UdpSocket, UdpSocket)> {
+fn pair(address: IpAddr) -> Outcome<(UdpSocket, UdpSocket)> {
+    let any = match address {
+        IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
     for _ in 0..100 {
-        let rtp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let rtp = UdpSocket::bind((any, 0))?;
         let port = rtp.local_addr()?.port();
         if port % 2 == 0
-            && let Ok(rtcp) = UdpSocket::bind((Ipv4Addr::LOCALHOST, port + 1))
+            && let Ok(rtcp) = UdpSocket::bind((any, port + 1))
         {
             return Ok((rtp, rtcp));
         }

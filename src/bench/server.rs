@@ -1,7 +1,7 @@
 //! The real binary as a process of its own, and what the kernel says of a process.
 
 use super::Outcome;
-use eyrie::time::MonoTime;
+use crate::time::MonoTime;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -11,6 +11,7 @@ use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::Duration,
@@ -22,6 +23,7 @@ const START: Duration = Duration::from_secs(20);
 /// A running `eyrie run`; told to end when dropped.
 pub struct Server {
     child: Child,
+    program: PathBuf,
     folder: TempDir,
     pub address: SocketAddr,
     /// Just before exec.
@@ -30,28 +32,34 @@ pub struct Server {
 
 impl Server {
     /// Executes it and returns at once.
-    pub fn exec(rest: &str) -> Outcome<Self> {
+    ///
+    /// # Errors
+    /// `program`, an `eyrie`, cannot be executed.
+    pub fn exec(program: &Path, rest: &str) -> Outcome<Self> {
         // Free a moment ago; a port that the server chose itself would be known only after its start.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let folder = tempfile::Builder::new().prefix("eyrie-bench-").tempdir()?;
         let path = |name: &str| folder.path().join(name);
         let config = format!(
             "[server]\nlisten = [\"{address}\"]\nudp_ports = \"0\"\nanonymous = true\nstate_dir = {:?}\n\
-             control_socket = {:?}\n{rest}",
+             control_socket = {:?}\nmax_connections = 20000\nmax_connections_per_address = 20000\n{rest}",
             path("state"),
             path("control.sock"),
         );
         fs::write(path("eyrie.toml"), config)?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_eyrie"));
+        let mut command = Command::new(program);
         command.args(["run", "--config"]).arg(path("eyrie.toml"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(path("log"))?);
         let started = MonoTime::now();
-        Ok(Self { child: command.spawn()?, folder, address, started })
+        Ok(Self { child: command.spawn()?, program: program.to_owned(), folder, address, started })
     }
 
     /// Executes it and waits until it is ready.
-    pub fn start(rest: &str) -> Outcome<Self> {
-        let mut server = Self::exec(rest)?;
+    ///
+    /// # Errors
+    /// It does not become ready; the text holds its log.
+    pub fn start(program: &Path, rest: &str) -> Outcome<Self> {
+        let mut server = Self::exec(program, rest)?;
         let out = server.child.stdout.take().ok_or("no stdout")?;
         if BufReader::new(out).lines().map_while(Result::ok).any(|line| line == "ready") {
             return Ok(server);
@@ -70,6 +78,16 @@ impl Server {
                 Err(_) => thread::sleep(Duration::from_micros(200)),
             }
         }
+    }
+
+    /// What `eyrie status --json` says.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub fn status(&self) -> Outcome<serde_json::Value> {
+        let socket = self.folder.path().join("control.sock");
+        let output = Command::new(&self.program).args(["status", "--json", "--socket"]).arg(socket).output()?;
+        Ok(serde_json::from_slice(&output.stdout)?)
     }
 
     pub fn pid(&self) -> u32 {
