@@ -42,7 +42,7 @@ impl Server {
         let path = |name: &str| folder.path().join(name);
         let config = format!(
             "[server]\nlisten = [\"{address}\"]\nudp_ports = \"0\"\nanonymous = true\nstate_dir = {:?}\n\
-             control_socket = {:?}\nmax_connections = 20000\nmax_connections_per_address = 20000\n{rest}",
+             control_socket = {:?}\nsession_timeout = \"1h\"\nmax_connections = 20000\nmax_connections_per_address = 20000\n{rest}",
             path("state"),
             path("control.sock"),
         );
