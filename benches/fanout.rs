@@ -6,8 +6,13 @@
 mod rig;
 
 use eyrie::bench::{BUSY, Bare, Crowd, Recording, sending_time};
+use rig::secure::{SecureViewer, trusting};
 use rig::{Figures, Outcome, Server, Viewer, Way, resident};
-use std::{thread, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener},
+    thread,
+    time::Duration,
+};
 
 const STREAM: &str = "[camera.front]\ndevice = \"test\"\nscene = \"busy\"\nsize = \"1920x1080\"\nfps = 30\n\
     [stream.main.video]\nfrom = \"front\"\nbitrate = \"4M\"\n";
@@ -17,10 +22,13 @@ const SETTLING: Duration = Duration::from_millis(2500);
 /// With so many viewers and more, the ratio of processor time and that of the time from first to last.
 const ENOUGH: usize = 50;
 const GOAL: f64 = 1.3;
+/// The same where each packet is encrypted, to a bare loop that sends them in clear.
+const SECURE_GOAL: f64 = 1.5;
 
 fn main() -> Outcome<()> {
     nofile()?;
-    let server = Server::start(rig::program(), STREAM)?;
+    let secure = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let server = Server::start(rig::program(), &format!("listen_tls = [\"{secure}\"]\n{STREAM}"))?;
     let recording = {
         let mut viewer = Viewer::set_up(server.connect()?, Way::Udp)?;
         viewer.play()?;
@@ -38,25 +46,36 @@ fn main() -> Outcome<()> {
     let named: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let usual: &[usize] = if rig::smoke() { &[10] } else { &[1, 10, 50, 100, 200, 400] };
     let counts = if named.is_empty() { usual } else { &named };
-    for way in [Way::Udp, Way::Tcp] {
+    for (name, way, secure) in [("UDP", Way::Udp, None), ("TCP", Way::Tcp, None), ("SRTP", Way::Udp, Some(secure))] {
         println!(
-            "\n  {way:?}: % of a core per viewer, lost packets, ms from first to last (median and p95 of access units)\n  \
+            "\n  {name}: % of a core per viewer, lost packets, ms from first to last (median and p95 of access units)\n  \
              viewers   server    bare   ratio (spread)          lost/of      bare's      server's ms    bare's ms      ratio   kB/viewer"
         );
         for count in counts {
-            measure(&server, &recording, way, *count)?;
+            measure(&server, &recording, way, *count, secure)?;
         }
     }
     println!("  load {}", rig::load());
     Ok(())
 }
 
-fn measure(server: &Server, recording: &Recording, way: Way, count: usize) -> Outcome<()> {
+/// `secure`: where viewers set up SRTP over UDP; None: in clear.
+fn measure(server: &Server, recording: &Recording, way: Way, count: usize, secure: Option<SocketAddr>) -> Outcome<()> {
+    let goal = if secure.is_some() { SECURE_GOAL } else { GOAL };
     let long = if rig::smoke() { Duration::from_secs(1) } else { Duration::from_secs(10) };
     let mut crowd = Crowd::new()?;
     let before = resident(server.pid())?.0;
+    let mut asking = Vec::new();
+    let trusting = secure.map(|_| trusting(&server.certificate())).transpose()?;
     for _ in 0..count {
-        crowd.add(Viewer::set_up(server.connect()?, way)?)?;
+        let Some((secure, trusting)) = secure.zip(trusting.as_ref()) else {
+            crowd.add(Viewer::set_up(server.connect()?, way)?)?;
+            continue;
+        };
+        let (viewer, rtp) = SecureViewer::set_up(secure, trusting)?;
+        let address = SocketAddr::new(secure.ip(), rtp.local_addr()?.port());
+        crowd.add_socket(rtp, address)?;
+        asking.push(viewer);
     }
     let mut bare = Bare::to(&mut crowd, way)?;
     let [mut ours, mut theirs, mut ratio] = <[Figures; 3]>::default();
@@ -64,6 +83,7 @@ fn measure(server: &Server, recording: &Recording, way: Way, count: usize) -> Ou
     let (mut lost, mut packets) = ([0; 2], [0; 2]);
     for _ in 0..rig::rounds(5) {
         crowd.play_all()?;
+        asking.iter_mut().try_for_each(SecureViewer::play)?;
         thread::sleep(SETTLING);
         crowd.begin();
         let (before_net, before_crowd) = (sending_time(server.pid())?, Crowd::reading_time()?);
@@ -72,6 +92,7 @@ fn measure(server: &Server, recording: &Recording, way: Way, count: usize) -> Ou
             (sending_time(server.pid())? - before_net, Crowd::reading_time()? - before_crowd, crowd.take());
         grown = grown.max(resident(server.pid())?.0 - before);
         crowd.pause_all()?;
+        asking.iter_mut().try_for_each(SecureViewer::pause)?;
         busiest = busiest.max(read.as_secs_f64() / long.as_secs_f64());
         let share = |time: Duration| time.as_secs_f64() / long.as_secs_f64() * 100.0 / count as f64;
         ours.push(share(net));
@@ -113,7 +134,7 @@ fn measure(server: &Server, recording: &Recording, way: Way, count: usize) -> Ou
         first.median() / second.median(),
         grown * 1e3 / count as f64,
         if busiest > BUSY { "  (the receivers were the limit)" } else { "" },
-        if count >= ENOUGH && ratio.median() > GOAL { "  ratio missed" } else { "" },
+        if count >= ENOUGH && ratio.median() > goal { "  ratio missed" } else { "" },
     );
     Ok(())
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports)] // Each bench uses a part of it.
 
 pub mod capture;
+pub mod secure;
 
 pub use eyrie::bench::{Figures, Outcome, Random, Server, Viewer, Way, load, resident, thread_times};
 use std::{path::Path, time::Duration};

@@ -161,6 +161,11 @@ impl Running {
         self.encoder.as_ref()?.kind()
     }
 
+    /// The camera's pictures that it was too slow for.
+    pub fn missed(&self) -> Option<u64> {
+        self.encoder.as_ref().map(VideoEncoder::missed)
+    }
+
     /// Takes over what can change under viewers.
     fn adjust(&mut self, plan: StreamPlan) {
         if let (Some(encoder), Some(video)) = (&self.encoder, &plan.video) {

@@ -58,6 +58,7 @@ pub async fn status(serving: &Serving, settings: &net::Settings, boots: Option<u
             connections: worker.connections as u64,
             stalled_viewers: worker.stalled,
             stray_datagrams: worker.strangers,
+            lost_batches: serving.worker.inbox().lost(),
         },
         board: board::status(Path::new("/"), boots),
     }
@@ -94,6 +95,7 @@ fn stream(running: &Running, serving: &Serving, viewers: &[net::ViewerStatus], n
             .map(|video| u64::from(running.hub.carried_bitrate().unwrap_or(video.settings.bitrate))),
         keyframes: video.map(|_| running.hub.keyframes()),
         encoder: running.encoder(),
+        encoder_drops: running.missed(),
         latency: latency(running.hub.latency()),
         viewers: viewers.iter().filter(|viewer| viewer.hub == running.hub.id()).map(viewer).collect(),
     }

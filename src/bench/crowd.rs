@@ -8,7 +8,7 @@ use crate::time::MonoTime;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use std::{
     io::{self, Read},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream, UdpSocket},
     os::fd::AsFd,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -33,7 +33,8 @@ pub struct Crowd {
 }
 
 struct Member {
-    control: Control,
+    /// None: it is asked by somebody else.
+    control: Option<Control>,
     /// Where RTP comes over UDP.
     address: Option<SocketAddr>,
 }
@@ -98,8 +99,21 @@ impl Crowd {
         if let Some(udp) = udp {
             self.seats.sit(Source { member, kind: Kind::Datagrams(udp) })?;
         }
-        self.members.push(Member { control, address });
+        self.members.push(Member { control: Some(control), address });
         Ok(member)
+    }
+
+    /// Takes in who gets RTP at `address`, through that socket, and is asked to play by somebody else.
+    ///
+    /// # Errors
+    /// The system gives no further descriptors.
+    pub fn add_socket(&mut self, rtp: UdpSocket, address: SocketAddr) -> Outcome<()> {
+        let member = self.members.len();
+        rtp.set_nonblocking(true)?;
+        self.seats.lock().tally.add();
+        self.seats.sit(Source { member, kind: Kind::Datagrams(UdpPair::of(rtp)) })?;
+        self.members.push(Member { control: None, address: Some(address) });
+        Ok(())
     }
 
     /// Another connection that a member reads from.
@@ -121,9 +135,9 @@ impl Crowd {
     /// PLAY by one; when it was sent.
     ///
     /// # Errors
-    /// The connection is broken.
+    /// The connection is broken, or it is not for us to ask.
     pub fn play(&mut self, member: usize) -> Outcome<MonoTime> {
-        self.members[member].control.play()
+        self.members[member].control.as_mut().ok_or("somebody else asks")?.play()
     }
 
     /// All play; once each has been answered.
@@ -144,8 +158,10 @@ impl Crowd {
 
     fn ask_all(&mut self, ask: impl Fn(&mut Control) -> Outcome<()>) -> Outcome<()> {
         self.seats.lock().tally.begin();
-        for member in &mut self.members {
-            ask(&mut member.control)?;
+        let mut asked = 0;
+        for control in self.members.iter_mut().filter_map(|member| member.control.as_mut()) {
+            ask(control)?;
+            asked += 1;
         }
         let begun = MonoTime::now();
         loop {
@@ -154,11 +170,11 @@ impl Crowd {
                 if let Some(refusal) = tally.refusals.first() {
                     return Err(format!("the server refused: {refusal}").into());
                 }
-                if tally.answers >= self.members.len() {
+                if tally.answers >= asked {
                     return Ok(());
                 }
                 if MonoTime::now() - begun > PATIENCE {
-                    return Err(format!("{} of {} answers", tally.answers, self.members.len()).into());
+                    return Err(format!("{} of {asked} answers", tally.answers).into());
                 }
             }
             thread::sleep(Duration::from_millis(2));

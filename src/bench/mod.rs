@@ -21,7 +21,7 @@ pub use limit::{BUSY, Limit, Load, limit, load_of, sending_time};
 pub use recording::{Recording, Unit};
 pub use server::{Server, resident, thread_times};
 pub use tally::{Joined, Tally};
-pub use viewer::{Viewer, Way};
+pub use viewer::{Viewer, Way, pair};
 
 /// What goes wrong while measuring is only told, never handled.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

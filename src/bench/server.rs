@@ -90,6 +90,11 @@ impl Server {
         Ok(serde_json::from_slice(&output.stdout)?)
     }
 
+    /// The certificate that it made for itself.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("state/tls-cert.pem")
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

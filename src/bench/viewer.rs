@@ -26,7 +26,14 @@ pub struct Viewer {
 /// Where RTP and RTCP come in.
 pub(super) struct UdpPair {
     pub rtp: UdpSocket,
-    _rtcp: UdpSocket,
+    /// None: somebody else has it.
+    _rtcp: Option<UdpSocket>,
+}
+
+impl UdpPair {
+    pub fn of(rtp: UdpSocket) -> Self {
+        Self { rtp, _rtcp: None }
+    }
 }
 
 /// The asking side of a viewer.
@@ -56,7 +63,7 @@ impl Viewer {
                 let (rtp, rtcp) = pair(viewer.control.socket.local_addr()?.ip())?;
                 let ports = (rtp.local_addr()?.port(), rtcp.local_addr()?.port());
                 rtp.set_read_timeout(Some(PATIENCE))?;
-                viewer.udp = Some(UdpPair { rtp, _rtcp: rtcp });
+                viewer.udp = Some(UdpPair { rtp, _rtcp: Some(rtcp) });
                 format!("RTP/AVP;unicast;client_port={}-{}", ports.0, ports.1)
             }
         };
@@ -177,8 +184,11 @@ impl Drop for Control {
     }
 }
 
-/// An even port and the next.
-fn pair(address: IpAddr) -> Outcome<(UdpSocket, UdpSocket)> {
+/// Two sockets on an even port and the next, for who speaks to `address`.
+///
+/// # Errors
+/// There are none.
+pub fn pair(address: IpAddr) -> Outcome<(UdpSocket, UdpSocket)> {
     let any = match address {
         IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),

@@ -71,11 +71,12 @@ fn readable(status: &status::Status) -> String {
             or_dash(stream.bitrate.map(show_bitrate)),
             or_dash(stream.keyframes),
             or_dash(stream.encoder.as_ref()),
+            or_dash(stream.encoder_drops),
             stream.viewers.len().to_string(),
             stream.reason.clone().unwrap_or_default(),
         ]
     });
-    let headings = ["STREAM", "STATE", "SIZE", "FPS", "BITRATE", "KEY FRAMES", "ENCODER", "VIEWERS", "REASON"];
+    let headings = ["STREAM", "STATE", "SIZE", "FPS", "BITRATE", "KEY FRAMES", "ENCODER", "DROPS", "VIEWERS", "REASON"];
     text += &table(headings, &streams.collect::<Vec<_>>());
     let latencies = status.streams.iter().filter(|stream| stream.latency.stages().iter().any(|(_, it)| it.is_some()));
     let latencies: Vec<_> = latencies.map(latency_row).collect();
@@ -240,6 +241,7 @@ mod tests {
                     bitrate_asked: Some(2_000_000),
                     keyframes: Some(70),
                     encoder: Some("m2m bcm2835-codec-encode".into()),
+                    encoder_drops: Some(3),
                     latency: LatencyStatus {
                         capture: Some(StageStatus { median_ms: 0.25, p99_ms: 1.04, max_ms: 9.0, count: 70 }),
                         encode: Some(StageStatus { median_ms: 12.0, p99_ms: 20.0, max_ms: 30.0, count: 70 }),
@@ -269,6 +271,7 @@ mod tests {
                     bitrate_asked: None,
                     keyframes: Some(0),
                     encoder: None,
+                    encoder_drops: None,
                     latency: LatencyStatus::default(),
                     viewers: vec![],
                 },
@@ -311,9 +314,9 @@ mod tests {
             "\
 eyrie 0.1.0, up 3h 2m, the clock is synchronised
 
-STREAM  STATE  SIZE      FPS   BITRATE  KEY FRAMES  ENCODER                   VIEWERS  REASON
-main    live   1280x720  30.0  1.9M     70          m2m bcm2835-codec-encode  1        the camera's H.264 is interlaced
-sub     idle   -         -     -        0           -                         0
+STREAM  STATE  SIZE      FPS   BITRATE  KEY FRAMES  ENCODER                   DROPS  VIEWERS  REASON
+main    live   1280x720  30.0  1.9M     70          m2m bcm2835-codec-encode  3      1        the camera's H.264 is interlaced
+sub     idle   -         -     -        0           -                         -      0
 
 MS, MEDIAN/P99  CAPTURE  QUEUE  CONVERT  ENCODE     PACKETIZE  FIRST  LAST  HANDLING  PACED
 main            0.2/1.0  -      -        12.0/20.0  -          -      -     -         -

@@ -267,6 +267,7 @@ mod tests {
             bitrate_asked: None,
             keyframes: None,
             encoder: None,
+            encoder_drops: None,
             latency: LatencyStatus::default(),
             viewers: vec![],
         };

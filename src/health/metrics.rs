@@ -133,6 +133,10 @@ impl Collector for Figures {
             one(Some(status.network.stray_datagrams as f64)),
         )?;
         counter("stream_key_frames", "Since the start", streams(status, |it| it.keyframes.map(|count| count as f64)))?;
+        let missed = streams(status, |it| it.encoder_drops.map(|count| count as f64));
+        counter("stream_encoder_drops", "Pictures that came while the encoder was busy with others", missed)?;
+        let lost = one(Some(status.network.lost_batches as f64));
+        counter("lost_batches", "What the network's thread did not fetch in time", lost)?;
         let drops = status.cameras.iter().filter_map(|it| Some((camera(&it.name), it.drops? as f64)));
         counter("camera_drops", "Pictures lost", drops.collect())?;
         let reopened = status.cameras.iter().filter_map(|it| Some((camera(&it.name), it.reopened? as f64)));
@@ -199,6 +203,7 @@ mod tests {
             bitrate_asked: None,
             keyframes: Some(7),
             encoder: None,
+            encoder_drops: Some(4),
             latency: LatencyStatus {
                 encode: Some(StageStatus { median_ms: 12.5, p99_ms: 20.0, max_ms: 30.0, count: 70 }),
                 ..LatencyStatus::default()
@@ -228,6 +233,8 @@ mod tests {
             "eyrie_stream_fps{stream=\"main\"} 29.97",
             "eyrie_stream_key_frames_total{stream=\"main\"} 7.0",
             "eyrie_stream_stage_seconds{stream=\"main\",stage=\"encode\",quantile=\"0.99\"} 0.02",
+            "eyrie_stream_encoder_drops_total{stream=\"main\"} 4.0",
+            "eyrie_lost_batches_total 0.0",
             "# EOF",
         ] {
             assert!(text.lines().any(|other| other == line), "no {line} in\n{text}");

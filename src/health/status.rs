@@ -68,6 +68,8 @@ pub struct StreamStatus {
     pub keyframes: Option<u64>,
     /// What encodes now: `openh264`, or `m2m` and the name of the board's encoder.
     pub encoder: Option<String>,
+    /// The camera's pictures that came while the encoder was busy with others, and were left out for that.
+    pub encoder_drops: Option<u64>,
     /// How long its pictures took since the start, stage by stage.
     pub latency: LatencyStatus,
     pub viewers: Vec<ViewerStatus>,
@@ -155,6 +157,8 @@ pub struct NetworkStatus {
     pub stalled_viewers: u64,
     /// Datagrams to the media ports that belonged to nobody and were dropped.
     pub stray_datagrams: u64,
+    /// Access units and blocks of sound that the network's thread did not fetch in time.
+    pub lost_batches: u64,
 }
 
 /// The board that it runs on.
@@ -229,6 +233,7 @@ mod tests {
             bitrate_asked: None,
             keyframes: None,
             encoder: None,
+            encoder_drops: None,
             latency: LatencyStatus {
                 first: Some(StageStatus { median_ms: 0.25, p99_ms: 1.0, max_ms: 2.0, count: 3 }),
                 ..LatencyStatus::default()
@@ -259,7 +264,7 @@ mod tests {
         let json = serde_json::to_string(&status).unwrap();
         assert_eq!(
             json,
-            r#"{"version":"0.1.0","uptime_s":3,"clock":"unsynced","streams":[{"name":"main","state":"no-signal","reason":null,"width":null,"height":null,"fps":null,"fps_asked":30.0,"bitrate":2000000,"bitrate_asked":null,"keyframes":null,"encoder":null,"latency":{"capture":null,"queue":null,"convert":null,"encode":null,"packetize":null,"first":{"median_ms":0.25,"p99_ms":1.0,"max_ms":2.0,"count":3},"last":null,"handling":null,"paced":null},"viewers":[{"address":"192.168.1.7:50000","transport":"udp","user":null,"seconds":3,"bytes":10,"dropped":0,"lost":null,"jitter_ms":null,"rtt_ms":null}]}],"cameras":[],"microphones":[],"tls":null,"network":{"connections":0,"stalled_viewers":0,"stray_datagrams":0},"board":{"temperature_c":51.5,"under_voltage":null,"boots":null,"reset_cause":null}}"#
+            r#"{"version":"0.1.0","uptime_s":3,"clock":"unsynced","streams":[{"name":"main","state":"no-signal","reason":null,"width":null,"height":null,"fps":null,"fps_asked":30.0,"bitrate":2000000,"bitrate_asked":null,"keyframes":null,"encoder":null,"encoder_drops":null,"latency":{"capture":null,"queue":null,"convert":null,"encode":null,"packetize":null,"first":{"median_ms":0.25,"p99_ms":1.0,"max_ms":2.0,"count":3},"last":null,"handling":null,"paced":null},"viewers":[{"address":"192.168.1.7:50000","transport":"udp","user":null,"seconds":3,"bytes":10,"dropped":0,"lost":null,"jitter_ms":null,"rtt_ms":null}]}],"cameras":[],"microphones":[],"tls":null,"network":{"connections":0,"stalled_viewers":0,"stray_datagrams":0,"lost_batches":0},"board":{"temperature_c":51.5,"under_voltage":null,"boots":null,"reset_cause":null}}"#
         );
         assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
         assert_eq!(serde_json::to_value(State::NoSignal).unwrap(), State::NoSignal.as_str());

@@ -117,6 +117,11 @@ impl VideoEncoder {
         lock(&self.kind).clone()
     }
 
+    /// The camera's pictures that it was too slow for.
+    pub fn missed(&self) -> u64 {
+        self.mailbox.lost()
+    }
+
     /// Rises while the thread goes on, with the camera's pictures or the slate; None while nobody watches.
     pub fn pulse(&self) -> Option<u64> {
         self.demand.wanted(MonoTime::now()).then(|| self.pulse.count())

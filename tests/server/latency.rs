@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::{
     client::Client,
-    world::{open, status},
+    world::{await_stream, open, status},
 };
+use crate::support::Server;
 
 const STAGES: [&str; 8] = ["capture", "queue", "convert", "encode", "packetize", "first", "last", "handling"];
 
@@ -27,5 +28,24 @@ fn each_stage_of_a_pictures_way_is_measured() {
     let [encode, packetize] = ["encode", "packetize"].map(|name| stage(name)["median_ms"].as_f64().unwrap());
     assert!(encode > packetize, "encoding {encode} ms, packetizing {packetize} ms");
     assert_eq!(stage("paced"), Value::Null, "over TCP nothing is paced");
+    server.stop();
+}
+
+/// Nothing codes pictures of this size as often as they come.
+#[test]
+fn pictures_that_the_encoder_is_too_slow_for_are_counted() {
+    let server = Server::start(
+        "",
+        "
+        [camera.large]
+        device = \"test\"
+        size = \"3840x2160\"
+        fps = 60
+        [stream.main.video]
+        from = \"large\"
+        slices = 1
+        ",
+    );
+    await_stream(&server, "main", |stream| stream["encoder_drops"].as_u64().is_some_and(|drops| drops > 0));
     server.stop();
 }
