@@ -16,6 +16,7 @@ use std::{
     thread,
     time::Duration,
 };
+use tempfile::TempDir;
 
 /// Set for the process of the viewers: where they connect.
 const VIEWERS: &str = "EYRIE_BENCH_VIEWERS";
@@ -82,7 +83,7 @@ fn main() -> Outcome<()> {
         return viewers(&told);
     }
     let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-    serve(address)?;
+    let _folder = serve(address)?;
     rig::heading("Allocations in the steady state, 1280x720 at 30");
     for (way, count) in [("udp", 1), ("udp", 50), ("tcp", 1), ("tcp", 50)] {
         let crowd = Watching::start(address, way, count)?;
@@ -113,16 +114,16 @@ fn main() -> Outcome<()> {
 }
 
 /// Starts the server inside this process; returns once it accepts.
-fn serve(address: SocketAddr) -> Outcome<()> {
-    let folder = tempfile::Builder::new().prefix("eyrie-bench-").tempdir()?.keep();
-    let config = folder.join("eyrie.toml");
+fn serve(address: SocketAddr) -> Outcome<TempDir> {
+    let folder = tempfile::Builder::new().prefix("eyrie-bench-").tempdir()?;
+    let config = folder.path().join("eyrie.toml");
     fs::write(
         &config,
         format!(
             "[server]\nlisten = [\"{address}\"]\nudp_ports = \"0\"\nanonymous = true\nstate_dir = {:?}\n\
              control_socket = {:?}\n{}",
-            folder.join("state"),
-            folder.join("control.sock"),
+            folder.path().join("state"),
+            folder.path().join("control.sock"),
             rig::capture::STREAM
         ),
     )?;
@@ -132,7 +133,7 @@ fn serve(address: SocketAddr) -> Outcome<()> {
     while TcpStream::connect(address).is_err() {
         thread::sleep(Duration::from_millis(10));
     }
-    Ok(())
+    Ok(folder)
 }
 
 /// How often each thread that lives has taken of the heap.

@@ -115,6 +115,7 @@ fn measure(server: &Server, recording: &Recording, way: Way, count: usize, secur
         packets[1] += tally.packets;
         tally.spreads().values().iter().for_each(|value| spreads[1].push(*value));
     }
+    asking.iter_mut().try_for_each(SecureViewer::tear_down)?;
     let [first, second] = &spreads;
     println!(
         "  {count:7} {:8.4} {:8.4} {:7.3} ({:.3} to {:.3}) {:8}/{:<8} {:5}/{:<8} {:6.2} {:6.2} {:6.2} {:6.2} {:8.2} {:8.1}{}{}",

@@ -61,6 +61,11 @@ impl SecureViewer {
         self.ask("PAUSE", "", "").map(drop)
     }
 
+    /// Ends the session.
+    pub fn tear_down(&mut self) -> Outcome<()> {
+        self.ask("TEARDOWN", "", "").map(drop)
+    }
+
     /// The response's head; its body is read past.
     fn ask(&mut self, method: &str, track: &str, headers: &str) -> Outcome<String> {
         self.requests += 1;

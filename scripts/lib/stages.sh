@@ -128,6 +128,8 @@ stage_package() {
     # Fetching and unpacking Debians goes beside compiling.
     scripts/lib/package-check prepare arm64 &
     local prepare=$! package
+    # shellcheck disable=SC2064 # that one
+    trap "kill $prepare 2>/dev/null || true" EXIT
     # As the tests have it: no library is compiled once more.
     "$cargo" build --locked --quiet --bin eyrie --test cli
     package=$(quickly scripts/cross-build aarch64 --deb | grep '\.deb$')

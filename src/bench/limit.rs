@@ -5,6 +5,8 @@ use std::{thread, time::Duration};
 const SETTLING: Duration = Duration::from_millis(2500);
 /// So near to each other, the number that went well and the one that did not say enough: an eighth.
 const NEAR: usize = 8;
+/// So many any server has to serve.
+const FEW: usize = 2;
 /// A thread that works for so much of the time has no more to give.
 pub const BUSY: f64 = 0.95;
 
@@ -33,7 +35,14 @@ impl Load {
 /// The most viewers that were tried and got everything, and the fewest that did not; the latter is None if `most` did.
 pub struct Limit {
     pub best: Option<Load>,
-    pub beyond: Option<Load>,
+    pub beyond: Option<Beyond>,
+}
+
+/// A number of viewers that is too large.
+pub struct Beyond {
+    pub viewers: usize,
+    /// What they got; or why they could not even be set up.
+    pub load: Result<Load, String>,
 }
 
 /// Finds out how many viewers of the server's `/main`, of `fps` pictures a second, get all of it. Each try takes `long`;
@@ -52,15 +61,18 @@ pub fn limit(
     let mut limit = Limit { best: None, beyond: None };
     let mut count = 50.min(most);
     loop {
-        let load = load_of(server, way, count, long)?;
-        tell(&load);
-        if load.is_well(fps) {
-            limit.best = Some(load);
-        } else {
-            limit.beyond = Some(load);
+        let load = load_of(server, way, count, long).map_err(|error| error.to_string());
+        if let Ok(load) = &load {
+            tell(load);
+        }
+        match load {
+            Ok(load) if load.is_well(fps) => limit.best = Some(load),
+            // Not even a few: that is no question of how many.
+            Err(error) if count <= FEW => return Err(error.into()),
+            load => limit.beyond = Some(Beyond { viewers: count, load }),
         }
         let best = limit.best.map_or(0, |load| load.viewers);
-        count = match limit.beyond.map(|load| load.viewers) {
+        count = match limit.beyond.as_ref().map(|beyond| beyond.viewers) {
             None if best == most => return Ok(limit),
             None => (best * 2).min(most),
             Some(beyond) if beyond - best <= (beyond / NEAR).max(1) => return Ok(limit),

@@ -17,7 +17,7 @@ pub use bare::{Bare, BareRound};
 pub use crowd::Crowd;
 pub use encode::{Coding, code};
 pub use figures::{Figures, Random, load};
-pub use limit::{BUSY, Limit, Load, limit, load_of, sending_time};
+pub use limit::{BUSY, Beyond, Limit, Load, limit, load_of, sending_time};
 pub use recording::{Recording, Unit};
 pub use server::{Server, resident, thread_times};
 pub use tally::{Joined, Tally};

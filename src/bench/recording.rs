@@ -5,6 +5,9 @@ use std::ops::Range;
 const MOST_SEGMENTS: usize = 64;
 const MOST_BYTES: usize = 65_000;
 
+/// Kinds of NAL units (RFC 6184 §5.2).
+const SPS: u8 = 7;
+const STAP_A: u8 = 24;
 /// Access units between two IDR pictures of a stream that nobody joins.
 const LEAST: usize = 30;
 
@@ -36,7 +39,10 @@ impl Recording {
             let this = [packet[4], packet[5], packet[6], packet[7]];
             if timestamp.replace(this) != Some(this) {
                 // The parameter sets come first of an access unit with an IDR picture.
-                let key = matches!(packet[12] & 31, 7 | 24);
+                let key = match packet[12] & 31 {
+                    STAP_A => packet.get(15).is_some_and(|nal| nal & 31 == SPS),
+                    kind => kind == SPS,
+                };
                 if key && units.len() > LEAST {
                     return Ok(Self { units });
                 }

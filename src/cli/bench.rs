@@ -136,18 +136,19 @@ fn said(name: &str, load: &Load) -> String {
 
 fn row(name: &str, limit: &Limit) -> [String; 5] {
     let percent = |share: f64| format!("{:.0} % of a core", share * 100.0);
-    let why = match &limit.beyond {
+    let why = match limit.beyond.as_ref().map(|beyond| &beyond.load) {
         None => "no more were tried".to_owned(),
-        Some(load) if load.receiver > BUSY => "the viewers of this bench read no faster".to_owned(),
-        Some(load) if load.sender > BUSY => "the sending thread has no more to give".to_owned(),
-        Some(load) if load.lost > 0 => format!("{} packets were lost", load.lost),
-        Some(load) => format!("{:.1} pictures a second came", load.fps),
+        Some(Err(error)) => error.clone(),
+        Some(Ok(load)) if load.receiver > BUSY => "the viewers of this bench read no faster".to_owned(),
+        Some(Ok(load)) if load.sender > BUSY => "the sending thread has no more to give".to_owned(),
+        Some(Ok(load)) if load.lost > 0 => format!("{} packets were lost", load.lost),
+        Some(Ok(load)) => format!("{:.1} pictures a second came", load.fps),
     };
     [
         name.to_owned(),
         limit.best.map_or(0, |load| load.viewers).to_string(),
         limit.best.map_or_else(|| "-".to_owned(), |load| percent(load.sender)),
-        limit.beyond.map_or_else(|| "-".to_owned(), |load| load.viewers.to_string()),
+        limit.beyond.as_ref().map_or_else(|| "-".to_owned(), |beyond| beyond.viewers.to_string()),
         why,
     ]
 }

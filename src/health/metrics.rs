@@ -42,6 +42,7 @@ pub async fn serve<H: Handler>(mut listener: TcpListener, handler: Arc<H>) {
             .keep_alive(false)
             .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router.clone()));
         let task = tokio::spawn(tokio::time::timeout(SCRAPE, connection));
+        connections.retain(|connection: &Connection| !connection.0.is_finished());
         connections.truncate(CONNECTIONS - 1);
         connections.push_front(Connection(task.abort_handle()));
     }

@@ -20,11 +20,14 @@ const CROWD: usize = 50;
 /// Fetches batches and sends them on, without end.
 pub async fn deliver(state: Rc<RefCell<State>>, inbox: Arc<Inbox>) {
     let mut round = Round::default();
+    let begun = state.borrow().pacing_begun.clone();
     loop {
         let pacing = !state.borrow().paced.is_empty();
         tokio::select! {
             () = inbox.arrived() => {}
             () = tokio::time::sleep(TICK), if pacing => {}
+            // Somebody is paced now who came between two rounds.
+            () = begun.notified(), if !pacing => continue,
         }
         inbox.drain(&mut round.deliveries);
         state.borrow_mut().take_in(&mut round, MonoTime::now());

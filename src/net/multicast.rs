@@ -187,7 +187,7 @@ impl State {
                 let stream = self.streams.get_mut(&hub_id)?;
                 stream.groups.push(group);
                 stream.viewers.push(sender);
-                self.send_to(sender, now);
+                self.send_first(sender, now);
                 Some(sender)
             }
             Err(error) => {

@@ -199,7 +199,16 @@ impl State {
             let connection = ConnectionId(outlet.connection);
             self.mark_connection(connection);
         }
+        self.send_first(session, now);
+    }
+
+    /// Sends to who has just come; what is paced of it goes on by itself.
+    pub fn send_first(&mut self, session: SessionId, now: MonoTime) {
+        let pacing = !self.paced.is_empty();
         self.send_to(session, now);
+        if !pacing && !self.paced.is_empty() {
+            self.pacing_begun.notify_one();
+        }
     }
 
     /// Sends what is due to one viewer.

@@ -52,6 +52,8 @@ pub struct State {
     pub waiting: Vec<WaitingPlay>,
     /// UDP viewers that have more to send after a pacing tick.
     pub paced: Vec<SessionId>,
+    /// Told when the first comes among them outside a round of [`super::media::deliver`].
+    pub pacing_begun: Rc<Notify>,
     /// Datagrams to the server's ports that belong to nobody.
     pub strangers: u64,
     /// TCP viewers closed because they read nothing.
@@ -145,6 +147,7 @@ impl State {
                 viewers: HashMap::new(),
                 waiting: Vec::new(),
                 paced: Vec::new(),
+                pacing_begun: Rc::default(),
                 strangers: 0,
                 stalled: 0,
                 next_connection: 0,

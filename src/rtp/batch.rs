@@ -2,6 +2,7 @@ use super::{
     forms::Forms,
     framing::{Framed, Framing},
     header::Header,
+    pool::wastes,
     srtp::Protection,
 };
 use crate::time::MonoTime;
@@ -105,7 +106,7 @@ impl PacketBatch {
     /// The same packets as they go to those who share a key. Made once, as [`PacketBatch::framed`].
     pub fn protected(&self, protection: &Protection) -> &Arc<PacketBatch> {
         self.protected.form(protection.id(), |protected| {
-            if Arc::get_mut(protected).is_none() {
+            if Arc::get_mut(protected).is_none_or(|batch| wastes(batch.room(), self.bytes.len())) {
                 *protected = Arc::default();
             }
             let about = About { extended: protection.index(self.about.extended), ..self.about };

@@ -1,6 +1,6 @@
 //! Packets that travel inside an RTSP connection, alone or in a WebSocket.
 
-use super::PacketBatch;
+use super::{PacketBatch, pool::wastes};
 use bytes::{BufMut, Bytes};
 use tungstenite::protocol::frame::{
     FrameHeader,
@@ -41,9 +41,13 @@ impl Framed {
         let most =
             if framing.websocket { INTERLEAVED + FrameHeader::default().len(u64::from(u16::MAX)) } else { INTERLEAVED };
         let Self { bytes, ends } = self;
+        let needed = batch.bytes().len() + most * batch.len();
         bytes.clear();
         ends.clear();
-        bytes.reserve(batch.bytes().len() + most * batch.len());
+        if wastes(bytes.capacity(), needed) {
+            *bytes = Vec::new();
+        }
+        bytes.reserve_exact(needed);
         for packet in batch.packets() {
             if framing.websocket {
                 put_websocket_header(INTERLEAVED + packet.len(), bytes);

@@ -73,7 +73,7 @@ impl Packetizer {
         let mut pool = std::mem::take(&mut self.pool);
         let batch = pool.make(unit.key, estimate, |batch| {
             batch.refill(|bytes, ends| {
-                bytes.reserve(estimate);
+                bytes.reserve_exact(estimate);
                 ends.reserve(pieces);
                 self.write(unit, bytes, ends)
             });

@@ -31,7 +31,7 @@ fn each_stage_of_a_pictures_way_is_measured() {
     server.stop();
 }
 
-/// Nothing codes pictures of this size as often as they come.
+/// Nothing turns and codes pictures of this size as often as they come.
 #[test]
 fn pictures_that_the_encoder_is_too_slow_for_are_counted() {
     let server = Server::start(
@@ -41,6 +41,7 @@ fn pictures_that_the_encoder_is_too_slow_for_are_counted() {
         device = \"test\"
         size = \"3840x2160\"
         fps = 60
+        rotate = 90
         [stream.main.video]
         from = \"large\"
         slices = 1

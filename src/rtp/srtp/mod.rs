@@ -101,7 +101,7 @@ impl Protection {
 
     /// Appends all packets of a batch, protected, back to back, and where each ends.
     pub(super) fn protect(&self, batch: &PacketBatch, bytes: &mut Vec<u8>, ends: &mut Vec<u32>) {
-        bytes.reserve(batch.bytes().len() + batch.len() * SRTP_TRAILER);
+        bytes.reserve_exact(batch.bytes().len() + batch.len() * SRTP_TRAILER);
         let first = self.index(batch.extended());
         for (packet, index) in batch.packets().zip(first..) {
             let start = bytes.len();

@@ -212,6 +212,7 @@ impl Passing {
     fn rest(&mut self) {
         self.resting = true;
         (self.missing, self.slate) = (None, None);
+        self.out.packetizer.iter_mut().for_each(Packetizer::rest);
         if let Some(Trouble::Dark(_)) = self.out.hub.trouble() {
             self.out.trouble(None);
         }
