@@ -42,11 +42,14 @@ fn main() -> Outcome<()> {
         recording.units.iter().map(|unit| unit.bytes.len()).max().unwrap_or(0) as f64 / 1e3,
         recording.bytes_per_unit() * 8.0 * 30.0 / 1e6
     );
-    // `cargo bench --bench fanout -- 100 400` takes these numbers alone.
+    // `cargo bench --bench fanout -- udp 100 400` takes that way and these numbers alone.
     let named: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let usual: &[usize] = if rig::smoke() { &[10] } else { &[1, 10, 50, 100, 200, 400] };
     let counts = if named.is_empty() { usual } else { &named };
-    for (name, way, secure) in [("UDP", Way::Udp, None), ("TCP", Way::Tcp, None), ("SRTP", Way::Udp, Some(secure))] {
+    let is_named = |name: &str| std::env::args().any(|argument| argument.eq_ignore_ascii_case(name));
+    let ways = [("UDP", Way::Udp, None), ("TCP", Way::Tcp, None), ("SRTP", Way::Udp, Some(secure))];
+    let one_is = ways.iter().any(|(name, ..)| is_named(name));
+    for (name, way, secure) in ways.into_iter().filter(|(name, ..)| !one_is || is_named(name)) {
         println!(
             "\n  {name}: % of a core per viewer, lost packets, ms from first to last (median and p95 of access units)\n  \
              viewers   server    bare   ratio (spread)          lost/of      bare's      server's ms    bare's ms      ratio   kB/viewer"

@@ -276,6 +276,7 @@ impl State {
             closing: false,
             broken: false,
             stuck_since: None,
+            touched: MonoTime::ZERO,
             dscp: 0,
         };
         tracing::debug!(connection = id.0, peer = %address, "connected");

@@ -215,7 +215,6 @@ impl State {
     pub fn send_to(&mut self, session: SessionId, now: MonoTime) -> Sent {
         // One that is paced has had what may leave now.
         let Some(viewer) = self.viewers.get_mut(&session).filter(|viewer| !viewer.paced) else { return Sent::Nothing };
-        let before = viewer.bytes;
         if let Outlet::Interleaved(outlet) = &viewer.outlet {
             let connection = ConnectionId(outlet.connection);
             let waits = self.peers.get(&connection).is_some_and(Peer::waits);
@@ -223,14 +222,9 @@ impl State {
             if waits {
                 return Sent::Part;
             }
-            self.flush(connection, now);
-            let waits = self.peers.get(&connection).is_some_and(Peer::waits);
-            return match self.viewers.get(&session) {
-                Some(viewer) if viewer.bytes == before => Sent::Nothing,
-                _ if waits => Sent::Part,
-                _ => Sent::All,
-            };
+            return self.flush(connection, now);
         }
+        let before = viewer.bytes;
         let Some(stream) = self.streams.get(&viewer.hub) else { return Sent::Nothing };
         let context = super::reports::ReportContext { now, wall: &self.wall, cname: &self.settings.cname };
         let left = viewer.send(&stream.ring, &context);

@@ -4,6 +4,7 @@ use super::{
     census::Census,
     keys::{StreamKeys, ToldKey},
     link::Link,
+    media::Sent,
     multicast::RunningGroup,
     pipe::Pipe,
     play::WaitingPlay,
@@ -21,16 +22,21 @@ use crate::{
     rtsp::{self, ConnectionId, Input, Refusal, SessionId, Sessions},
     time::{MonoTime, WallClock},
 };
+use rustc_hash::FxHashMap;
 use std::{
     cell::RefCell,
     collections::HashMap,
     net::SocketAddr,
     rc::{Rc, Weak},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use tokio::sync::Notify;
 
-/// All that a worker owns.
+/// Of a connection that takes media, its sessions are told so often that they are alive.
+const TOUCH: Duration = Duration::from_secs(1);
+
+/// All that a worker owns. Its tables' keys are its own numbers or random: nobody outside can choose them.
 pub struct State {
     pub settings: Settings,
     pub access: Arc<Access>,
@@ -38,17 +44,17 @@ pub struct State {
     pub wall: WallClock,
     shared_wall: Arc<Mutex<WallClock>>,
     /// By [`crate::stream::Hub::id`].
-    pub streams: HashMap<u64, Stream>,
+    pub streams: FxHashMap<u64, Stream>,
     /// All connections, those too that have not become peers yet.
     pub census: Census,
     pub requests: Requests,
-    pub peers: HashMap<ConnectionId, Peer>,
+    pub peers: FxHashMap<ConnectionId, Peer>,
     /// HTTP tunnels.
     pub junctions: HashMap<TunnelKey, Rc<Junction>>,
     /// Another one is there.
     pub tunnel_opened: Rc<Notify>,
     pub sessions: Sessions,
-    pub viewers: HashMap<SessionId, Viewer>,
+    pub viewers: FxHashMap<SessionId, Viewer>,
     pub waiting: Vec<WaitingPlay>,
     /// UDP viewers that have more to send after a pacing tick.
     pub paced: Vec<SessionId>,
@@ -110,6 +116,8 @@ pub struct Peer {
     pub broken: bool,
     /// Since when it has taken nothing although something waits.
     pub stuck_since: Option<MonoTime>,
+    /// When its sessions were told last that they are alive.
+    pub touched: MonoTime,
     /// The mark of what it is sent.
     pub dscp: u8,
 }
@@ -137,14 +145,14 @@ impl State {
                 access,
                 wall: read(&wall),
                 shared_wall: wall,
-                streams: HashMap::new(),
+                streams: FxHashMap::default(),
                 census: Census::default(),
                 requests: Requests::default(),
-                peers: HashMap::new(),
+                peers: FxHashMap::default(),
                 junctions: HashMap::new(),
                 tunnel_opened: Rc::default(),
                 sessions: Sessions::new(),
-                viewers: HashMap::new(),
+                viewers: FxHashMap::default(),
                 waiting: Vec::new(),
                 paced: Vec::new(),
                 pacing_begun: Rc::default(),
@@ -161,7 +169,7 @@ impl State {
     /// those whose user or address lost the right.
     pub fn apply(&mut self, table: Table, access: Arc<Access>, now: MonoTime) {
         let before = std::mem::replace(&mut self.access, access);
-        let (mut kept, mut regrouped) = (HashMap::new(), Vec::new());
+        let (mut kept, mut regrouped) = (FxHashMap::default(), Vec::new());
         for entry in table.streams {
             let id = entry.hub.id();
             let stream = match self.streams.remove(&id) {
@@ -346,9 +354,10 @@ impl State {
         self.wall = read(&self.shared_wall);
     }
 
-    /// Writes what waits for a connection, and media for its interleaved viewers while it takes them.
-    pub fn flush(&mut self, id: ConnectionId, now: MonoTime) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+    /// Writes what waits for a connection, and media for its interleaved viewers while it takes them. What came of it for
+    /// the latter.
+    pub fn flush(&mut self, id: ConnectionId, now: MonoTime) -> Sent {
+        let Some(peer) = self.peers.get_mut(&id) else { return Sent::Nothing };
         let context = ReportContext { now, wall: &self.wall, cname: &self.settings.cname };
         let waited = peer.waits();
         let mut written = 0;
@@ -370,11 +379,18 @@ impl State {
             peer.stuck_since = Some(now);
         }
         // A connection that takes media is alive.
-        if written > 0 {
+        if written > 0 && now.since(peer.touched) >= TOUCH {
+            peer.touched = now;
             peer.viewers.iter().for_each(|viewer| self.sessions.touch(*viewer, now));
         }
-        if failed || waited != peer.waits() {
+        let waits = peer.waits();
+        if failed || waited != waits {
             peer.wake.notify_one();
+        }
+        match written {
+            _ if waits => Sent::Part,
+            0 => Sent::Nothing,
+            _ => Sent::All,
         }
     }
 }
@@ -386,8 +402,8 @@ fn read(wall: &Mutex<WallClock>) -> WallClock {
 /// Puts the next batch of one of the peer's viewers on its link, each viewer in turn. False if none has anything.
 fn begin_next(
     peer: &mut Peer,
-    streams: &HashMap<u64, Stream>,
-    viewers: &mut HashMap<SessionId, Viewer>,
+    streams: &FxHashMap<u64, Stream>,
+    viewers: &mut FxHashMap<SessionId, Viewer>,
     context: &ReportContext<'_>,
 ) -> bool {
     for index in 0..peer.viewers.len() {

@@ -1,7 +1,8 @@
 //! Sessions: what a client has set up, and how long it lives.
 
 use crate::time::{MonoTime, WallClock, WallTime};
-use std::{collections::HashMap, fmt, net::IpAddr, str::FromStr, sync::Arc, time::Duration};
+use rustc_hash::FxHashMap;
+use std::{fmt, net::IpAddr, str::FromStr, sync::Arc, time::Duration};
 
 /// A silent session is reaped this long after the advertised time-out: clients send their keep-alive late.
 const GRACE: Duration = Duration::from_secs(5);
@@ -111,7 +112,7 @@ impl Session {
 /// All sessions of one worker.
 #[derive(Debug, Default)]
 pub struct Sessions {
-    by_id: HashMap<SessionId, Session>,
+    by_id: FxHashMap<SessionId, Session>,
     /// No session ends before; found anew when it is reached, so that a touch costs no search.
     earliest: Option<MonoTime>,
     clock: Option<WallClock>,
