@@ -7,11 +7,7 @@ use rustls::pki_types::{
     CertificateDer, PrivateKeyDer,
     pem::{self, PemObject},
 };
-use std::{
-    fmt::Display,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{error::Error, fmt::Display, fs, io, path::Path};
 
 const CERTIFICATE_FILE: &str = "tls-cert.pem";
 const KEY_FILE: &str = "tls-key.pem";
@@ -21,33 +17,48 @@ const KEY_FILE: &str = "tls-key.pem";
 /// # Errors
 /// A file cannot be read, holds something else, or cannot be made; the text names it.
 pub fn identity(tls: &config::Tls, state_dir: &Path) -> io::Result<Identity> {
-    let (certificate, key) = match (&tls.cert, &tls.key) {
-        (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
+    match (&tls.cert, &tls.key) {
+        (Some(certificate), Some(key)) => of_files(certificate, key),
         // The checker lets neither of them stand alone.
-        _ => made_pair(state_dir)?,
-    };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&certificate)
-        .and_then(Iterator::collect)
-        .map_err(|error| unreadable(&certificate, error))?;
-    if chain.is_empty() {
-        return Err(unreadable(&certificate, pem::Error::NoItemsFound));
+        _ => made(state_dir),
     }
-    let private = PrivateKeyDer::from_pem_file(&key).map_err(|error| unreadable(&key, error))?;
-    Identity::new(chain, private)
-        .map_err(|error| named(&key, format!("does not go with the certificate {}: {error}", certificate.display())))
 }
 
-fn made_pair(state_dir: &Path) -> io::Result<(PathBuf, PathBuf)> {
+fn of_files(certificate: &Path, key: &Path) -> io::Result<Identity> {
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect)
+        .map_err(|error| unreadable(certificate, error))?;
+    if chain.is_empty() {
+        return Err(unreadable(certificate, pem::Error::NoItemsFound));
+    }
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, error))?;
+    Identity::new(chain, private)
+        .map_err(|error| named(key, format!("does not go with the certificate {}: {error}", certificate.display())))
+}
+
+fn made(state_dir: &Path) -> io::Result<Identity> {
     let (certificate, key) = (state_dir.join(CERTIFICATE_FILE), state_dir.join(KEY_FILE));
     if !certificate.exists() || !key.exists() {
         let (certificate_pem, key_pem) = make_pair().map_err(io::Error::other)?;
         // The certificate goes first and comes last: where there is one, the key is its own.
         let _ = fs::remove_file(&certificate);
-        for (file, text) in [(&key, key_pem), (&certificate, certificate_pem)] {
-            secret::write(state_dir, file, &text).map_err(|error| named(file, error))?;
+        for (file, text) in [(&key, &key_pem), (&certificate, &certificate_pem)] {
+            match secret::write(state_dir, file, text) {
+                Err(error) if config::is_full(&error) => {
+                    let error = named(file, error);
+                    tracing::error!("the certificate is another one after each start until it can be kept: {error}");
+                    return of_texts(&certificate_pem, &key_pem).map_err(io::Error::other);
+                }
+                result => result.map_err(|error| named(file, error))?,
+            }
         }
     }
-    Ok((certificate, key))
+    of_files(&certificate, &key)
+}
+
+fn of_texts(certificate: &str, key: &str) -> Result<Identity, Box<dyn Error + Send + Sync>> {
+    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes())?];
+    Ok(Identity::new(chain, PrivateKeyDer::from_pem_slice(key.as_bytes())?)?)
 }
 
 /// A self-signed certificate and its key, as PEM. It is valid from 2000 to the end of 2099, for boards wake without a

@@ -56,7 +56,7 @@ pub fn examine(config_file: Option<&Path>, server: Server) -> Examined {
         taken: if absent { config.as_ref().map(taken).unwrap_or_default() } else { Vec::new() },
         clock_synchronised: WallClock::synchronised(),
         cameras: device::list::cameras().into_iter().map(|info| camera_facts(info, config.as_ref())).collect(),
-        disks: disks(config_file, state_dir.as_deref()),
+        disks: disks(config_file, config.as_ref(), state_dir.as_deref()),
         ..examined
     };
     let urls = match (config, state_dir) {
@@ -105,10 +105,11 @@ fn usb_device(node: &str) -> Option<PathBuf> {
 }
 
 /// Where something of Eyrie's is kept.
-fn disks(config_file: Option<&Path>, state_dir: Option<&Path>) -> Vec<Disk> {
-    let config = config_file.unwrap_or(Path::new(config::DEFAULT_FILE));
-    let folders = [config.parent().map(Path::to_owned), state_dir.map(Path::to_owned)];
-    folders.into_iter().flatten().filter_map(|folder| disk(&folder)).collect()
+fn disks(config_file: Option<&Path>, config: Option<&Config>, state_dir: Option<&Path>) -> Vec<Disk> {
+    let config_file = config_file.unwrap_or(Path::new(config::DEFAULT_FILE));
+    let audit_file = config.and_then(|config| config.server.audit_file.as_deref());
+    let folders = [config_file.parent(), state_dir, audit_file.and_then(Path::parent)];
+    folders.into_iter().flatten().filter_map(disk).collect()
 }
 
 fn disk(folder: &Path) -> Option<Disk> {
@@ -122,7 +123,9 @@ fn disk(folder: &Path) -> Option<Disk> {
     // 32 bits wide on 32-bit boards.
     #[allow(clippy::unnecessary_cast)]
     let [free, total] = [found.blocks_available(), found.blocks()].map(|it| it as u64 * found.fragment_size() as u64);
-    Some(Disk { path: folder.display().to_string(), free, total })
+    // File systems that make room for files as they come have 0 of 0.
+    let no_more_files = found.files() > 0 && found.files_available() == 0;
+    Some(Disk { path: folder.display().to_string(), free, total, no_more_files })
 }
 
 /// With the made user's password where this user may read it; of configured users only they know theirs.

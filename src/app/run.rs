@@ -2,7 +2,7 @@
 
 use super::{
     access::{self, MADE_USER},
-    audit::{self, Audit},
+    audit::{Audit, AuditFile},
     certificate, controls,
     listen::{self, Listener},
     moving,
@@ -122,7 +122,7 @@ impl Server {
             needs_made_user(&config, &options).then(|| access::made_password(&paths.state_dir)).transpose()?;
         let boots = board::count_boot(&paths.state_dir, Path::new("/"));
         let rules = access::rules(&config, options.anonymous, password.as_deref());
-        let audit = Audit::start(audit::open(config.server.audit_file.as_deref())?)?;
+        let audit = Audit::start(config.server.audit_file.as_deref().map(AuditFile::open).transpose()?)?;
         let access = Access::new(rules, audit.trail.clone());
         let settings = settings(&config, pair.as_ref().map(|pair| pair.port), identity(&config, &paths)?);
         let wall = Arc::new(Mutex::new(WallClock::start()));
@@ -169,7 +169,10 @@ impl Server {
             tokio::select! {
                 () = &mut ready, if !announced => {
                     announced = true;
-                    self.announce()?;
+                    // Such as a file on a full disk, or a reader who has gone: viewers come all the same.
+                    if let Err(error) = self.announce() {
+                        tracing::error!("the URLs cannot be written to stdout: {error}");
+                    }
                 }
                 Some((command, answer)) = self.requests.recv() => self.obey(command, answer).await,
                 _ = hang_up.recv() => {
@@ -275,7 +278,7 @@ impl Server {
         let password = password.transpose().map_err(failed)?;
         let rules = access::rules(&config, self.options.anonymous, password.as_deref());
         // Opened anew in any case: it may have been rotated away.
-        let audit_file = audit::open(config.server.audit_file.as_deref()).map_err(failed)?;
+        let audit_file = config.server.audit_file.as_deref().map(AuditFile::open).transpose().map_err(failed)?;
         let staged = self.serving.stage(Plan::new(&with_streams(config.clone()))).map_err(failed)?;
         let wanted = config.server.metrics;
         let scraped = match wanted.filter(|wanted| self.scraped.as_ref().is_none_or(|here| here.wanted != *wanted)) {

@@ -1,5 +1,6 @@
 //! Files that only the server itself may read.
 
+use crate::config;
 use std::{
     fs::{self, OpenOptions},
     io::{self, Write},
@@ -13,12 +14,18 @@ use std::{
 /// # Errors
 /// The folder cannot be made or written.
 pub fn write(folder: &Path, file: &Path, text: &str) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
     let new = file.with_extension("new");
-    let _ = fs::remove_file(&new);
-    let mut written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    written.write_all(text.as_bytes())?;
-    written.sync_all()?;
-    fs::rename(&new, file)?;
+    let result = fs::DirBuilder::new().recursive(true).mode(0o750).create(folder).and_then(|()| write_new(&new, text));
+    if let Err(error) = result.and_then(|()| fs::rename(&new, file)) {
+        let _ = fs::remove_file(&new);
+        return Err(config::explained(error));
+    }
     fs::File::open(folder)?.sync_all()
+}
+
+fn write_new(new: &Path, text: &str) -> io::Result<()> {
+    let _ = fs::remove_file(new);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }

@@ -197,13 +197,24 @@ pub fn write(path: &Path, text: &str) -> io::Result<()> {
     name.push(format!(".{}.new", std::process::id()));
     let new_path = path.with_file_name(name);
     let result = write_new(&new_path, &path, text).and_then(|()| fs::rename(&new_path, &path));
-    if result.is_err() {
+    if let Err(error) = result {
         let _ = fs::remove_file(&new_path);
-        return result;
+        return Err(explained(error));
     }
     // The new name must outlive a power cut too.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::File::open(folder)?.sync_all()
+}
+
+/// Why a file cannot be written, as a person is told: of a full disk with the mend.
+pub fn explained(error: io::Error) -> io::Error {
+    const FULL: &str = "the disk is full; make room: `sudo du -xh / | sort -h | tail` shows what takes it";
+    if is_full(&error) { io::Error::new(error.kind(), FULL) } else { error }
+}
+
+/// The disk is full, or what this user may have of it.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn write_new(new_path: &Path, old_path: &Path, text: &str) -> io::Result<()> {

@@ -17,7 +17,7 @@ mod section;
 mod users;
 
 pub use built_in::{BUILT_IN_MAIN, BUILT_IN_SUB};
-pub use edit::{EditError, edit, write};
+pub use edit::{EditError, edit, explained, is_full, write};
 pub use entries::{NewStream, NewUser, add_stream, add_user, remove_stream, remove_user};
 pub use errors::{ConfigError, ConfigErrors, Place};
 pub use paths::{DEFAULT_FILE, Environment, Paths};

@@ -40,6 +40,8 @@ pub struct Disk {
     pub path: String,
     pub free: u64,
     pub total: u64,
+    /// No further file has its place, however small.
+    pub no_more_files: bool,
 }
 
 /// One thing that is wrong.
@@ -105,6 +107,13 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
             &format!("disk of {}", disk.path),
             problem,
             "delete what is not needed; `sudo du -xh / | sort -h | tail` shows what takes the room",
+        );
+    }
+    for disk in facts.disks.iter().filter(|disk| disk.no_more_files) {
+        say(
+            &format!("disk of {}", disk.path),
+            "no further file has its place".to_owned(),
+            "delete files that are not needed; `sudo du --inodes -x / | sort -n | tail` shows where the most are",
         );
     }
     found
@@ -299,7 +308,7 @@ mod tests {
     }
 
     fn well() -> Facts {
-        let disks = vec![Disk { path: "/var/lib/eyrie".into(), free: 1 << 30, total: 1 << 32 }];
+        let disks = vec![Disk { path: "/var/lib/eyrie".into(), free: 1 << 30, total: 1 << 32, no_more_files: false }];
         Facts {
             server: Some(status(30.0, 29.8)),
             clock_synchronised: true,
@@ -361,8 +370,10 @@ mod tests {
             let silent = Facts { cameras: vec![denied], server: None, ..well() };
             one(silent, "camera HD Webcam (/dev/video0)", mend);
         }
-        let full = vec![Disk { path: "/var/lib/eyrie".into(), free: 1000, total: 1 << 32 }];
-        one(Facts { disks: full, ..well() }, "disk of /var/lib/eyrie", "delete");
+        for (free, no_more_files, mend) in [(1000, false, "du -xh"), (1 << 30, true, "du --inodes")] {
+            let full = vec![Disk { path: "/var/lib/eyrie".into(), free, total: 1 << 32, no_more_files }];
+            one(Facts { disks: full, ..well() }, "disk of /var/lib/eyrie", mend);
+        }
         let board = BoardStatus { under_voltage: Some(true), ..BoardStatus::default() };
         one(Facts { server: Some(Status { board, ..status(30.0, 30.0) }), ..well() }, "board", "supply");
         let board = BoardStatus { temperature_c: Some(84.0), ..BoardStatus::default() };

@@ -1,6 +1,9 @@
 use crate::time::NtpTime;
 use std::time::Duration;
 
+/// No way takes longer, in 65,536ths of a second: a minute.
+const LONGEST_WAY: u32 = 60 << 16;
+
 /// What a receiver tells of one track (RFC 3550 §6.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportBlock {
@@ -41,14 +44,14 @@ impl ReportBlock {
 
     /// From sender to receiver and back, for a report that came at `arrival`, on the clock of the sender reports
     /// (RFC 3550 §6.4.1). None before the receiver has had one, and where a clock step or a false report makes it
-    /// negative.
+    /// negative, or longer than any way.
     pub fn round_trip(&self, arrival: NtpTime) -> Option<Duration> {
         if self.last_sender_report == 0 {
             return None;
         }
         let units = arrival.middle().wrapping_sub(self.last_sender_report).wrapping_sub(self.delay);
-        // The upper half of the circle, nine hours long, is the past.
-        (units < 1 << 31).then(|| Duration::from_nanos((u64::from(units) * 1_000_000_000) >> 16))
+        // The upper half of the circle, nine hours long, is the past; below it more than a minute is a clock's step.
+        (units <= LONGEST_WAY).then(|| Duration::from_nanos((u64::from(units) * 1_000_000_000) >> 16))
     }
 }
 
@@ -73,6 +76,8 @@ mod tests {
         let arrival = NtpTime(0x0000_0001_0000_0000);
         assert_eq!(block(0, 0).round_trip(arrival), None);
         assert_eq!(block(0x0001_0000, 1).round_trip(arrival), None);
+        // The clock was set three hours forwards between the sender's report and the receiver's.
+        assert_eq!(block(0x0001_0000, 0).round_trip(NtpTime((3 * 3600 + 1) << 32)), None);
         // The middle half wraps every 18 hours.
         assert_eq!(block(0xffff_ffff, 0).round_trip(NtpTime(0)), Some(Duration::from_nanos(15_258)));
     }
