@@ -1,7 +1,13 @@
 """What the checks outside know of the guest: its shell, Eyrie's status and log, and how long to wait for anything."""
-import json, os, socket, time
+import json, os, re, socket, time
 
-RTSP, SHELL = (int(os.environ.get(f'PORT_{port}', 0)) for port in (8554, 2222))
+
+def port(there):
+    """The port here that leads to one of the guest's, as a case's PORTS name it."""
+    return int(os.environ.get('PORT_' + re.sub('[.:]', '_', there), 0))
+
+
+RTSP, SHELL = port('8554'), port('2222')
 PATIENCE = float(os.environ.get('PATIENCE') or 40.0)                      # s: for what takes under five on an idle machine
 
 
@@ -23,9 +29,9 @@ def until(what, condition, patience=PATIENCE):
     return result
 
 
-def guest(command):
+def guest(command, shell=SHELL, patience=PATIENCE):
     """Runs a shell command in the guest and returns what it prints."""
-    with socket.create_connection(('127.0.0.1', SHELL), timeout=PATIENCE) as s:
+    with socket.create_connection(('127.0.0.1', shell), timeout=patience) as s:
         s.sendall(f'{command}\nexit\n'.encode())
         output = b''
         while chunk := s.recv(65536):

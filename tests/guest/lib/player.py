@@ -34,12 +34,14 @@ def wrong_bars(picture, drawn_bars=BARS):
 
 
 class Player:
-    """ffmpeg on one stream's pictures, scaled to one size; reads them as they come. `wrong` says of the latest why it is not live, or None."""
+    """ffmpeg on one stream's pictures, scaled to one size; reads them as they come. `wrong` says of the latest why it is not live, or
+    None; `login` is USER:PASSWORD."""
 
-    def __init__(self, stream, wrong=wrong_bars, size=(WIDTH, HEIGHT)):
+    def __init__(self, stream, wrong=wrong_bars, size=(WIDTH, HEIGHT), port=RTSP, login='', secure=False):
+        at = f'{login}@127.0.0.1' if login else '127.0.0.1'
         self.process = subprocess.Popen(
             ['ffmpeg', '-nostdin', '-v', 'error', '-rtsp_transport', 'tcp', '-allowed_media_types', 'video',
-             '-i', f'rtsp://127.0.0.1:{RTSP}/{stream}', '-an', '-fps_mode', 'passthrough', '-s', f'{size[0]}x{size[1]}',
+             '-i', f'rtsp{"s" if secure else ""}://{at}:{port}/{stream}', '-an', '-fps_mode', 'passthrough', '-s', f'{size[0]}x{size[1]}',
              '-f', 'rawvideo', '-pix_fmt', 'yuv420p', '-'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.pictures, self.latest, self.wrong, self.judge = 0, None, None, wrong
         self.length = size[0] * size[1] * 3 // 2

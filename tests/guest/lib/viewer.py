@@ -1,7 +1,7 @@
 """A small RTSP client that looks at every packet: RTP timestamps, sequence numbers, sender reports, and the pictures with the
 time by the guest's clock at which each was taken.
 """
-import queue, re, select, socket, struct, subprocess, threading, time
+import hashlib, queue, re, select, socket, struct, subprocess, threading, time
 
 from .depacketize import H264, Jpeg
 from .guest import PATIENCE, RTSP, expect, until
@@ -73,11 +73,12 @@ class Track:
 
 
 class Viewer:
-    """Plays a stream until closed. `transport` is tcp or udp; with `judge`, pictures are decoded."""
+    """Plays a stream until closed. `transport` is tcp or udp; with `judge`, pictures are decoded; `login` is USER:PASSWORD."""
 
-    def __init__(self, stream, transport='tcp', judge=None, query=''):
+    def __init__(self, stream, transport='tcp', judge=None, query='', login=None):
         self.url = f'rtsp://127.0.0.1:{RTSP}/{stream}'
         self.transport, self.error, self.closing = transport, None, False
+        self.login, self.nonce, self.count = login, None, 0
         self.socket = socket.create_connection(('127.0.0.1', RTSP), timeout=PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer, self.number, self.session, self.udp = b'', 0, None, []
@@ -98,8 +99,21 @@ class Viewer:
 
     def send(self, method, url, headers=''):
         self.number += 1
-        session = f'Session: {self.session}\r\n' if self.session else ''
-        self.socket.sendall(f'{method} {url} RTSP/1.0\r\nCSeq: {self.number}\r\n{session}{headers}\r\n'.encode())
+        if self.session:
+            headers += f'Session: {self.session}\r\n'
+        if self.nonce:
+            headers += self.authorization(method, url)
+        self.socket.sendall(f'{method} {url} RTSP/1.0\r\nCSeq: {self.number}\r\n{headers}\r\n'.encode())
+
+    def authorization(self, method, url):
+        """Answers the server's challenge, whose nonce is used on (RFC 2617, section 3.2.2)."""
+        self.count += 1
+        user, password = self.login.split(':')
+        md5 = lambda *parts: hashlib.md5(':'.join(parts).encode()).hexdigest()
+        count = f'{self.count:08x}'
+        answer = md5(md5(user, 'Eyrie', password), self.nonce, count, 'viewer', 'auth', md5(method, url))
+        return (f'Authorization: Digest username="{user}", realm="Eyrie", nonce="{self.nonce}", uri="{url}", qop=auth, '
+                f'nc={count}, cnonce="viewer", response="{answer}"\r\n')
 
     def ask(self, method, url, headers=''):
         """The answer's head and body."""
@@ -110,6 +124,9 @@ class Viewer:
                 expect(more, f'the server closed the connection after {method}')
                 self.buffer += more
             elif answer:
+                if answer[0].startswith('RTSP/1.0 401') and self.login and not self.nonce:
+                    self.nonce = re.search('nonce="([^"]+)"', answer[0])[1]
+                    return self.ask(method, url, headers)
                 expect(answer[0].startswith('RTSP/1.0 200'), f'{method}: {answer[0].splitlines()[0]}')
                 return answer
 
@@ -158,10 +175,11 @@ class Viewer:
         alive = time.monotonic()
         while not self.closing:
             try:
-                while self.take() is not None:
-                    pass
-                if time.monotonic() - alive > 15:
-                    self.send('OPTIONS', self.url)
+                while (answer := self.take()) is not None:
+                    if answer and not answer[0].startswith('RTSP/1.0 200'):
+                        raise OSError(f'kept alive: {answer[0].splitlines()[0]}')
+                if time.monotonic() - alive > 5:
+                    self.send('GET_PARAMETER', self.url)
                     alive = time.monotonic()
                 if not (more := self.socket.recv(65536)):
                     raise OSError('the server closed the connection')
