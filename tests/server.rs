@@ -20,6 +20,7 @@ mod server {
     mod microphone;
     mod multicast;
     mod namespaces;
+    mod pacing;
     mod packets;
     mod play;
     mod relay;

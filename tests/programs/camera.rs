@@ -4,6 +4,7 @@
 //! `camera FORMAT [OPTIONS…]`: FORMAT is `yu12`, `nv12`, `mjpeg` or `h264`; after as many pictures,
 //! `--exit-after N` ends it, `--hang-after N` lets it fall silent, `--fail-after N` says why it cannot go on; with
 //! `--once FILE` it does so only while FILE is absent, and makes it. `--stamps-back N` has its clock fall back by 5 s then.
+//! `--key-size N` makes each key frame of `h264` N bytes long.
 
 use eyrie::{
     device::{Camera, CameraWish, pattern::TestPattern},
@@ -80,7 +81,7 @@ fn main() -> ExitCode {
     let back = trouble("--stamps-back");
 
     let mut pattern = TestPattern::open(&wish.of_pattern()).expect("a size that the pattern has");
-    let mut coder = Coder::new(format, &wish);
+    let mut coder = Coder::new(format, &wish, number("--key-size").unwrap_or(0) as usize);
     let (size, fps) = (wish.size, wish.fps);
     // Padding after each row, so that a reader who takes the width for the stride is found out.
     let stride = size.width + 64;
@@ -182,11 +183,11 @@ enum Coder {
     Planar,
     Interleaved,
     Jpeg,
-    H264 { encoder: Box<Encoder>, gop: u64, coded: u64 },
+    H264 { encoder: Box<Encoder>, gop: u64, coded: u64, key_size: usize },
 }
 
 impl Coder {
-    fn new(format: &str, wish: &Wish) -> Self {
+    fn new(format: &str, wish: &Wish, key_size: usize) -> Self {
         match format {
             "nv12" => Self::Interleaved,
             "mjpeg" => Self::Jpeg,
@@ -199,7 +200,7 @@ impl Coder {
                     .skip_frames(false);
                 let encoder = Encoder::with_api_config(OpenH264API::from_source(), config).unwrap();
                 let gop = (wish.gop.as_secs_f64() * wish.fps.as_f64()).round() as u64;
-                Self::H264 { encoder: Box::new(encoder), gop: if gop > 0 { gop } else { 60 }, coded: 0 }
+                Self::H264 { encoder: Box::new(encoder), gop: if gop > 0 { gop } else { 60 }, coded: 0, key_size }
             }
             _ => Self::Planar,
         }
@@ -239,17 +240,33 @@ impl Coder {
                 };
                 turbojpeg::compress_yuv_planes(&image, 85).unwrap().to_vec()
             }
-            Self::H264 { encoder, gop, coded } => {
+            Self::H264 { encoder, gop, coded, key_size } => {
                 if keyframe || coded.is_multiple_of(*gop) {
                     encoder.force_intra_frame();
                     *coded = 0;
                 }
                 *coded += 1;
                 let strides = (width, width / 2, width / 2);
-                encoder.encode(&YUVSlices::new((y, u, v), (width, height), strides)).unwrap().to_vec()
+                let unit = encoder.encode(&YUVSlices::new((y, u, v), (width, height), strides)).unwrap().to_vec();
+                lengthened(unit, *key_size)
             }
         }
     }
+}
+
+/// A key frame with a message of no meaning before its slice, SEI "user data unregistered", so that it has that size; any
+/// other picture as it is.
+fn lengthened(mut unit: Vec<u8>, size: usize) -> Vec<u8> {
+    let slice = unit.windows(5).position(|bytes| bytes[..4] == [0, 0, 0, 1] && bytes[4] & 31 == 5);
+    // Start code, header, the payload's type and the closing bit, and one byte of its size for each 255.
+    let Some((slice, more)) = slice.zip(size.checked_sub(unit.len() + 7 + size / 255)) else { return unit };
+    let mut message = vec![0, 0, 0, 1, 6, 5];
+    message.resize(message.len() + more / 255, 255);
+    message.push((more % 255) as u8);
+    message.resize(message.len() + more, 0x55);
+    message.push(0x80);
+    unit.splice(slice..slice, message);
+    unit
 }
 
 fn code(format: &str) -> Option<[u8; 4]> {
