@@ -161,8 +161,20 @@ stage_image() {
     [ $status = 0 ] || [ $status = 77 ] || return $status
     local package
     package=$(quickly scripts/cross-build aarch64 --deb | grep '\.deb$')
+    [ -z "${1:-}" ] || check_setup_of_image "$package"
     scripts/build-image qemu-arm64 --package "$package"
     tests/image/run ${1:+--full "$package"} target/image/eyrie-qemu-arm64.img
+}
+
+# check_setup_of_image PACKAGE: what build-image is given to set a board up with is where the board looks for it.
+check_setup_of_image() {
+    local setup status=0
+    setup=$(mktemp)
+    printf '[system]\nhostname = "porch"\n' >"$setup"
+    scripts/build-image qemu-arm64 --package "$1" --setup "$setup"
+    mtype -i target/image/eyrie-qemu-arm64.img@@1M ::rpi-preseed.toml | cmp - "$setup" || status=$?
+    rm "$setup"
+    return $status
 }
 
 stage_image_full() { stage_image full; }

@@ -1,5 +1,5 @@
 use super::{
-    print,
+    print, redrawn,
     server::{NoAnswer, Server},
 };
 use crate::{
@@ -9,20 +9,46 @@ use crate::{
         doctor::{Finding, findings},
     },
 };
+use nix::unistd::gethostname;
 use serde_json::json;
-use std::process::ExitCode;
+use std::{process::ExitCode, thread, time::Duration};
 
 #[derive(clap::Args)]
 pub struct Doctor {
     /// For programs
     #[arg(long)]
     json: bool,
+    /// Look again every five seconds
+    #[arg(long, conflicts_with = "json")]
+    watch: bool,
     #[command(flatten)]
     server: Server,
 }
 
+/// How often `--watch` looks.
+const AGAIN: Duration = Duration::from_secs(5);
+
 impl Doctor {
     pub fn run(self) -> ExitCode {
+        while self.watch {
+            let (found, urls) = self.examine();
+            let printed = print(&redrawn(&(heading() + &readable(&found, &urls))));
+            if printed != ExitCode::SUCCESS {
+                return printed;
+            }
+            thread::sleep(AGAIN);
+        }
+        let (found, urls) = self.examine();
+        let text = match self.json {
+            true => format!("{:#}\n", json!({ "findings": found, "urls": urls })),
+            false => readable(&found, &urls),
+        };
+        let printed = print(&text);
+        if found.is_empty() { printed } else { ExitCode::FAILURE }
+    }
+
+    /// What is wrong, and the URLs.
+    fn examine(&self) -> (Vec<Finding>, Vec<String>) {
         // Of a config that is wrong the server that runs by it has an older one: it is asked where servers listen.
         let ask = || match self.server.ask(Command::Status) {
             Err(NoAnswer::Config(_)) => Server { config: None, socket: None }.ask(Command::Status),
@@ -35,14 +61,14 @@ impl Doctor {
             Err(error) => app::Server::Hidden(error.to_string()),
         };
         let examined = app::examine(self.server.config.as_deref(), server);
-        let found = findings(&examined.facts);
-        let text = match self.json {
-            true => format!("{:#}\n", json!({ "findings": found, "urls": examined.urls })),
-            false => readable(&found, &examined.urls),
-        };
-        let printed = print(&text);
-        if found.is_empty() { printed } else { ExitCode::FAILURE }
+        (findings(&examined.facts), examined.urls)
     }
+}
+
+/// Above what stays on a screen: which of several cameras this is.
+fn heading() -> String {
+    let name = gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    format!("Eyrie {} on {name}\n\n", env!("CARGO_PKG_VERSION"))
 }
 
 /// For people.

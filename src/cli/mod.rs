@@ -112,6 +112,11 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
+/// `text`, in place of what stands on the screen.
+fn redrawn(text: &str) -> String {
+    format!("\x1b[H\x1b[2J{text}")
+}
+
 /// Says `why` on stderr.
 fn fail(why: impl Display) -> ExitCode {
     note(why);

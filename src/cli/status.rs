@@ -1,5 +1,5 @@
 use super::{
-    fail, print,
+    fail, print, redrawn,
     server::Server,
     table::{or_dash, table},
 };
@@ -46,8 +46,7 @@ impl Status {
             // One a line.
             (true, true) => serde_json::to_string(status).expect("these structs are JSON") + "\n",
             (false, false) => readable(status),
-            // In place of the one before.
-            (false, true) => format!("\x1b[H\x1b[2J{}", readable(status)),
+            (false, true) => redrawn(&readable(status)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     process::{Command, Output, Stdio},
     time::Duration,
@@ -178,6 +178,32 @@ fn the_doctor_without_a_server_knows_who_has_its_port_and_the_urls() {
     assert!(told.contains(&format!("server: RTSP at {address}")) || told.contains(&address.to_string()), "{told}");
     assert!(told.contains("ss -tulnp"), "{told}");
     assert!(told.contains(&format!("rtsp://viewer:open-sesame@{address}/main\n")), "{told}");
+}
+
+#[test]
+fn the_doctor_stays_and_looks_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("e.toml");
+    // As an editor leaves it: never half of it is seen.
+    let write = |stream: &str| {
+        let server = "[server]\nlisten = [\"127.0.0.1:8554\"]\n";
+        let camera = format!("[camera.cam]\ndevice = \"test\"\n[stream.{stream}]\nvideo = {{ from = \"cam\" }}\n");
+        fs::write(folder.path().join("new"), format!("{server}{camera}")).unwrap();
+        fs::rename(folder.path().join("new"), &config).unwrap();
+    };
+    write("porch");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eyrie"));
+    command.args(["doctor", "--watch", "--config"]).arg(&config).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut doctor = command.spawn().unwrap();
+    let mut said = BufReader::new(doctor.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
+    let first = said.next().unwrap();
+    assert!(first.starts_with("\x1b[H\x1b[2JEyrie ") && first.ends_with(&host), "{first:?}");
+    assert!(said.by_ref().take_while(|line| !line.contains("\x1b[2J")).any(|line| line.ends_with("/porch")));
+    write("hall");
+    assert!(said.any(|line| line.ends_with("/hall")));
+    doctor.kill().unwrap();
+    doctor.wait().unwrap();
 }
 
 #[test]

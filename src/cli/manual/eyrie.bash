@@ -172,7 +172,7 @@ _eyrie() {
             return 0
             ;;
         eyrie__subcmd__doctor)
-            opts="-h --json --config --socket --help"
+            opts="-h --json --watch --config --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

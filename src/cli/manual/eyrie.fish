@@ -105,6 +105,7 @@ complete -c eyrie -n "__fish_eyrie_using_subcommand user; and __fish_seen_subcom
 complete -c eyrie -n "__fish_eyrie_using_subcommand doctor" -l config -d 'The server with this config' -r -F
 complete -c eyrie -n "__fish_eyrie_using_subcommand doctor" -l socket -d 'The server with this control socket' -r -F
 complete -c eyrie -n "__fish_eyrie_using_subcommand doctor" -l json -d 'For programs'
+complete -c eyrie -n "__fish_eyrie_using_subcommand doctor" -l watch -d 'Look again every five seconds'
 complete -c eyrie -n "__fish_eyrie_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c eyrie -n "__fish_eyrie_using_subcommand bench" -l most -d 'The most viewers that are tried' -r
 complete -c eyrie -n "__fish_eyrie_using_subcommand bench" -l seconds -d 'How long each encoder and each number of viewers is tried' -r

@@ -75,11 +75,11 @@ class Track:
 class Viewer:
     """Plays a stream until closed. `transport` is tcp or udp; with `judge`, pictures are decoded; `login` is USER:PASSWORD."""
 
-    def __init__(self, stream, transport='tcp', judge=None, query='', login=None):
-        self.url = f'rtsp://127.0.0.1:{RTSP}/{stream}'
+    def __init__(self, stream, transport='tcp', judge=None, query='', login=None, port=RTSP):
+        self.url = f'rtsp://127.0.0.1:{port}/{stream}'
         self.transport, self.error, self.closing = transport, None, False
         self.login, self.nonce, self.count = login, None, 0
-        self.socket = socket.create_connection(('127.0.0.1', RTSP), timeout=PATIENCE)
+        self.socket = socket.create_connection(('127.0.0.1', port), timeout=PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer, self.number, self.session, self.udp = b'', 0, None, []
         self.tracks = self.describe(query)
