@@ -4,7 +4,14 @@
 passed=0 failed=0 skipped=0
 reports=()
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+preparing=''
+trap 'rm -f "$log"; [ -z "$preparing" ] || kill -- "-$preparing" 2>/dev/null || true' EXIT
+
+# prepare STAGE…: in a session of its own, which ends with this one.
+prepare() {
+    setsid scripts/lib/prepare "$@" </dev/null >/dev/null 2>&1 &
+    preparing=$!
+}
 
 # run_stage NAME: runs stage_NAME in a shell of its own; 77 is a skip, as in automake.
 run_stage() {
@@ -125,15 +132,10 @@ quickly() { CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=none "$@";
 
 stage_package() {
     install "${package_packages[@]}"
-    # Fetching and unpacking Debians goes beside compiling.
-    scripts/lib/package-check prepare arm64 &
-    local prepare=$! package
-    # shellcheck disable=SC2064 # that one
-    trap "kill $prepare 2>/dev/null || true" EXIT
+    local package
     # As the tests have it: no library is compiled once more.
     "$cargo" build --locked --quiet --bin eyrie --test cli
     package=$(quickly scripts/cross-build aarch64 --deb | grep '\.deb$')
-    wait $prepare
     scripts/lib/package-check "$package" target/debug/eyrie
 }
 
