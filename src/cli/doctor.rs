@@ -30,13 +30,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 impl Doctor {
     pub fn run(self) -> ExitCode {
-        while self.watch {
-            let (found, urls) = self.examine();
-            let printed = print(&redrawn(&(heading() + &readable(&found, &urls))));
-            if printed != ExitCode::SUCCESS {
-                return printed;
-            }
-            thread::sleep(AGAIN);
+        if self.watch {
+            return self.stay();
         }
         let (found, urls) = self.examine();
         let text = match self.json {
@@ -45,6 +40,18 @@ impl Doctor {
         };
         let printed = print(&text);
         if found.is_empty() { printed } else { ExitCode::FAILURE }
+    }
+
+    /// On a screen, until there is none any more.
+    fn stay(&self) -> ExitCode {
+        loop {
+            let (found, urls) = self.examine();
+            let printed = print(&redrawn(&(heading() + &readable(&found, &urls))));
+            if printed != ExitCode::SUCCESS {
+                return printed;
+            }
+            thread::sleep(AGAIN);
+        }
     }
 
     /// What is wrong, and the URLs.
