@@ -1,20 +1,24 @@
-# shellcheck shell=bash
-# common.sh ARCH: sourced by setup. Sets HERE, GUEST (the work folder target/guest), W ($GUEST/ARCH), and defines
-# apt_private: apt that reads the machine's own package sources, for ARCH, with its state in $GUEST and never the machine's.
+# shellcheck shell=bash disable=SC2034 # read by what sources this
+# common.sh ARCH: sourced by setup. Sets HERE, W (the work folder, target/guest/ARCH), QEMU (the package with its emulator),
+# GNU (ARCH as compilers call it), CROSS (how compilers for it are called before `gcc`: empty where this machine is of ARCH),
+# and defines apt_private: apt that reads the machine's own package sources, for ARCH, with its state in $W and never the
+# machine's.
 set -euo pipefail
 export PATH=$PATH:/usr/sbin:/sbin # depmod, for plain users
 HERE=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
-GUEST=${CARGO_TARGET_DIR:-$ROOT/target}/guest
 die() { echo "guest: $*" >&2; exit 1; }
 say() { echo "guest: $*" >&2; }
 
-# To add an architecture: its name here, its QEMU program in setup, its machine in run.
+# To add an architecture: its names here, its machine in run.
 case ${1-} in
-amd64) ARCH=amd64 ;;
-*) die "usage: $(basename "$0") amd64" ;;
+amd64) ARCH=amd64 QEMU=qemu-system-x86 GNU=x86_64-linux-gnu ;;
+arm64) ARCH=arm64 QEMU=qemu-system-arm GNU=aarch64-linux-gnu ;;
+*) die "usage: $(basename "$0") amd64|arm64" ;;
 esac
-W=$GUEST/$ARCH
+CROSS=''
+[ "$ARCH" = "$(dpkg --print-architecture)" ] || CROSS=$GNU-
+W=${CARGO_TARGET_DIR:-$ROOT/target}/guest/$ARCH
 mkdir -p "$W"
 
 # The package sources of the machine that belong to Debian, one "deb" line each.
@@ -25,30 +29,30 @@ debian_sources() {
 }
 
 apt_private() { # apt_private apt-get|apt-cache ARGS…
-  local state=$GUEST/apt tool=$1
+  local state=$W/apt tool=$1
   shift
-  if [ ! -e "$state/ready-$ARCH" ]; then
+  if [ ! -e "$state/ready" ]; then
     mkdir -p "$state"/{lists,archives}/partial
     : > "$state/status"
-    debian_sources > "$state/sources-$ARCH.list"
-    if ! [ -s "$state/sources-$ARCH.list" ] && [ "$(id -u)" = 0 ]; then # a fresh machine has no lists yet
+    debian_sources > "$state/sources.list"
+    if ! [ -s "$state/sources.list" ] && [ "$(id -u)" = 0 ]; then # a fresh machine has no lists yet
       apt-get -qq -o DPkg::Lock::Timeout=300 update >&2
-      debian_sources > "$state/sources-$ARCH.list"
+      debian_sources > "$state/sources.list"
     fi
-    [ -s "$state/sources-$ARCH.list" ] ||
+    [ -s "$state/sources.list" ] ||
       die "no Debian package source with lists on this machine (root: apt-get update); the guest takes its kernel from there"
-    cat > "$state/apt-$ARCH.conf" << C
+    cat > "$state/apt.conf" << C
 Dir::State "$state"; Dir::State::lists "$state/lists"; Dir::State::status "$state/status";
 Dir::State::extended_states "$state/extended_states"; Dir::Cache "$state"; Dir::Cache::archives "$state/archives";
-Dir::Cache::pkgcache "pkgcache-$ARCH.bin"; Dir::Etc::sourcelist "$state/sources-$ARCH.list"; Dir::Etc::sourceparts "/dev/null";
+Dir::Cache::pkgcache "pkgcache.bin"; Dir::Etc::sourcelist "$state/sources.list"; Dir::Etc::sourceparts "/dev/null";
 Dir::Etc::preferences "/dev/null"; Dir::Etc::preferencesparts "/dev/null";
 APT::Architecture "$ARCH"; APT::Architectures { "$ARCH"; }; APT::Sandbox::User ""; Acquire::Languages "none";
 #clear APT::Update::Post-Invoke;
 #clear DPkg::Post-Invoke;
 Acquire::Retries "3"; Acquire::GzipIndexes "true"; Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 C
-    apt-get -c "$state/apt-$ARCH.conf" -qq update >&2
-    touch "$state/ready-$ARCH"
+    apt-get -c "$state/apt.conf" -qq update >&2
+    touch "$state/ready"
   fi
-  "$tool" -c "$state/apt-$ARCH.conf" -q "$@"
+  "$tool" -c "$state/apt.conf" -q "$@"
 }

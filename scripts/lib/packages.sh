@@ -15,8 +15,10 @@ unit_packages=(iproute2 nftables)
 client_packages=(ffmpeg mpv gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-libav glib-networking mmdebstrap motion python3-websockets)
 
-# To install the package for boards where its programs are emulated, and play from it.
-package_packages=(qemu-user-static mmdebstrap python3 ffmpeg)
+# To install the package for boards where its programs are emulated, and play from it; and to boot an emulated machine of that
+# architecture, with small programs in C.
+package_packages=(qemu-user-static mmdebstrap python3 ffmpeg qemu-system-arm binutils kmod)
+case $(uname -m) in aarch64) ;; *) package_packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross) ;; esac
 
 # What benchmarks compare with.
 bench_packages=(libyuv0)

@@ -115,8 +115,8 @@ class Viewer:
         return (f'Authorization: Digest username="{user}", realm="Eyrie", nonce="{self.nonce}", uri="{url}", qop=auth, '
                 f'nc={count}, cnonce="viewer", response="{answer}"\r\n')
 
-    def ask(self, method, url, headers=''):
-        """The answer's head and body."""
+    def ask(self, method, url, headers='', fine=('200',)):
+        """The answer's head and body; its status is one of those that are fine."""
         self.send(method, url, headers)
         while True:
             if (answer := self.take()) is None:
@@ -126,8 +126,8 @@ class Viewer:
             elif answer:
                 if answer[0].startswith('RTSP/1.0 401') and self.login and not self.nonce:
                     self.nonce = re.search('nonce="([^"]+)"', answer[0])[1]
-                    return self.ask(method, url, headers)
-                expect(answer[0].startswith('RTSP/1.0 200'), f'{method}: {answer[0].splitlines()[0]}')
+                    return self.ask(method, url, headers, fine)
+                expect(answer[0].split()[1] in fine, f'{method}: {answer[0].splitlines()[0]}')
                 return answer
 
     def take(self):
@@ -150,8 +150,11 @@ class Viewer:
         return head, rest[:length].decode()
 
     def describe(self, query):
-        _, text = self.ask('DESCRIBE', self.url + query, 'Accept: application/sdp\r\n')
-        tracks = []
+        def described():
+            # 503: there is no picture yet, and on a busy machine that may last.
+            head, text = self.ask('DESCRIBE', self.url + query, 'Accept: application/sdp\r\n', fine=('200', '503'))
+            return head.split()[1] == '200' and text
+        text, tracks = until('a description', described), []
         for section in re.split(r'(?m)^m=', text)[1:]:
             kind, payload = section.split()[0], section.split()[3]
             name = re.search(rf'(?m)^a=rtpmap:{payload} ([^/]+)/(\d+)', section)
