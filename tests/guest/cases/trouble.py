@@ -13,6 +13,7 @@ LEASED = '10.0.2.16'                                                      # what
 PORTS = ['8555', '9554', '9322', f'{LEASED}:8554', f'{LEASED}:2222']
 CONFIG_FILE, LOGIN = '/disk/eyrie.toml', 'nvr:secret'
 RUN = f'eyrie run --config {CONFIG_FILE}'
+TIMEOUT = 360
 LIMIT = 10.0                                                              # s until a new client plays, beyond what it takes in peace
 LONGEST_GAP = 30.0                                                        # s between timestamps; the clock is set by hours
 OUTAGE = 4                                                                # s without a network
