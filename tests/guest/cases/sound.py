@@ -29,9 +29,10 @@ def play(form='S16_LE', rate=RATE, channels=1):
     guest('killall aplay')
     until('the end of what played before', lambda: 'closed' in guest('cat /proc/asound/One/pcm0p/sub0/status'))
     guest(f'base64 -d > /tone <<END\n{base64.encodebytes(tone(rate, channels, FORMATS[form])).decode()}END')
-    guest(f'(while :; do cat /tone; done) | aplay -q -D hw:CARD=One,DEV=0 -t raw -f {form} -r {rate} -c {channels} '
-          '-B 200000 > /tmp/aplay 2>&1 &')
-    until('the player', lambda: 'RUNNING' in guest('cat /proc/asound/One/pcm0p/sub0/status'))
+    player = (f'(while :; do cat /tone; done) | aplay -q -D hw:CARD=One,DEV=0 -t raw -f {form} -r {rate} -c {channels} '
+              '-B 200000 > /tmp/aplay 2>&1 &')
+    # It is started anew where it has given up, as it does on a machine that is busy for long.
+    until('the player', lambda: 'RUNNING' in guest(f'pidof aplay > /dev/null || {{ {player} }}; cat /proc/asound/One/pcm0p/sub0/status'))
 
 
 def idle():

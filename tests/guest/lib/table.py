@@ -173,10 +173,16 @@ OFFSET = [0.0]                                                            # s by
 
 
 def clock():
-    """Unix time by the guest's clock; measures how far it is from the one here."""
-    before = time.time()
-    there = float(guest("adjtimex | awk '/tv_sec/ { s = $2 } /tv_usec/ { print s + $2 / 1e6 }' OFMT=%.6f"))
-    OFFSET[0] = (before + time.time()) / 2 - there
+    """Unix time by the guest's clock; measures how far it is from the one here, by an answer that came quickly."""
+    quickest = None
+    for _ in range(5):
+        before = time.time()
+        there = float(guest("adjtimex | awk '/tv_sec/ { s = $2 } /tv_usec/ { print s + $2 / 1e6 }' OFMT=%.6f"))
+        after = time.time()
+        if quickest is None or after - before < quickest:
+            quickest, OFFSET[0] = after - before, (before + after) / 2 - there
+        if quickest < EARLY:
+            break
     return there
 
 
