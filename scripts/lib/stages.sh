@@ -204,7 +204,7 @@ stage_soak() {
     tests/guest/run soak "${soak_options[@]}"
 }
 
-# Optimised less it is built in half the time, which for so few seconds is worth more.
+# Optimised less it is built sooner, which for so few seconds is worth more.
 stage_fuzz() {
     rust_tool cargo-fuzz 0.13.2
     CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_DEBUG=none scripts/lib/fuzz 20
