@@ -154,7 +154,8 @@ stage_package_all() {
 stage_guest() {
     [ -x tests/guest/run ] || skip "tests/guest/run is not there"
     install "${guest_packages[@]}"
-    tests/guest/run
+    # Each of them mostly waits.
+    tests/guest/run --jobs 2
 }
 
 # An image is built, flashed onto what looks like a card, and boots; $1 may be full.

@@ -1,8 +1,9 @@
-//! Viewers that do not read.
+//! Viewers that do not read, or get less than is sent.
 
 use std::{
     net::SocketAddr,
-    sync::atomic::{AtomicBool, Ordering},
+    process::Command,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     thread,
     time::Duration,
 };
@@ -14,7 +15,7 @@ use super::{
     packets::{Received, assert_unbroken, pictures},
     world::{CAMERA, await_stream, status},
 };
-use crate::support::Server;
+use crate::support::{Namespaces, Server};
 
 /// A viewer whose kernel takes little.
 fn narrow(url: &str) -> (Client, SocketAddr) {
@@ -68,5 +69,58 @@ fn one_that_stops_reading_loses_and_nobody_else() {
         assert!(received.rtp[0].len() > 300);
     });
     drop(stuck);
+    server.stop();
+}
+
+/// What a viewer over TCP gets is never older than this, in ticks of 90 kHz: two seconds wait here, the 128 kB that wait in
+/// the kernel take 1.5 s over that link, and the rest is on its way.
+const OLDEST: u32 = 45 * 9000;
+
+#[test]
+fn one_on_a_link_slower_than_the_stream_sees_what_is_new_and_nobody_else_loses() {
+    let Some(sides) = Namespaces::new() else { return };
+    let camera = CAMERA.replace("fps = 30", "fps = 30\nscene = \"busy\"");
+    let main = "[stream.main]\nvideo = { from = \"cam\", bitrate = \"2M\", gop = \"2s\" }";
+    let server = sides.on_camera(|| {
+        let narrow =
+            ["qdisc", "replace", "dev", "v0", "root", "tbf", "rate", "700kbit", "burst", "16kb", "latency", "50ms"];
+        assert!(Command::new("tc").args(narrow).status().unwrap().success());
+        Server::start("listen = [\"[::]:8554\"]\nanonymous = true", &format!("{camera}{main}"))
+    });
+    let url = server.url("main");
+    let mut good = sides.on_camera(|| Client::watch(&url, 1));
+    let (newest, over) = (AtomicU32::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            Received::until(&mut good, |it| {
+                if let Some(packet) = it.rtp[0].last() {
+                    newest.store(packet.timestamp, Ordering::Relaxed);
+                }
+                over.load(Ordering::Relaxed)
+            })
+        });
+        let mut slow = sides.on_client(|| Client::watch(&url, 1));
+        let (mut oldest, mut gaps) = (0, 0);
+        let received = Received::until(&mut slow, |it| {
+            let [.., before, last] = &it.rtp[0][..] else { return false };
+            gaps += usize::from(last.seq != before.seq.wrapping_add(1));
+            // One that the other has not got yet is not old.
+            oldest = oldest.max((newest.load(Ordering::Relaxed).wrapping_sub(last.timestamp) as i32).max(0) as u32);
+            gaps >= 4 && last.timestamp.wrapping_sub(it.rtp[0][0].timestamp) > 10 * 90_000
+        });
+        assert!(oldest <= OLDEST, "{} s old", f64::from(oldest) / 9e4);
+        // What is left out is whole pictures, and what follows begins with a key frame.
+        for whole in received.rtp[0].chunk_by(|before, next| next.seq == before.seq.wrapping_add(1)) {
+            assert!(pictures(whole)[0].is_a_beginning(), "{:?}", pictures(whole)[0]);
+        }
+        over.store(true, Ordering::Relaxed);
+        let received = reader.join().unwrap();
+        assert_unbroken(&received.rtp[0]);
+        // One that the stream makes every two seconds, and by the budget one a second more and four.
+        let seconds = received.rtp[0].last().unwrap().timestamp.wrapping_sub(received.rtp[0][0].timestamp) / 90_000;
+        let all = pictures(&received.rtp[0]);
+        let keys = all.iter().filter(|picture| picture.is_a_beginning()).count();
+        assert!(keys <= 5 + seconds as usize + seconds as usize / 2, "{keys} key frames in {seconds} s");
+    });
     server.stop();
 }
