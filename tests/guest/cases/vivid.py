@@ -1,5 +1,5 @@
 """vivid's cameras in each raw format, one that is not there, and what is played into the loopback sound card."""
-import contextlib, json, math, struct, subprocess
+import contextlib, itertools, json, math, struct, subprocess
 
 from lib.guest import PATIENCE, RTSP, expect, guest, log, of, until
 from lib.player import Player, live, slate
@@ -64,15 +64,16 @@ def an_overrun_becomes_silence():
         # It plays; then the server sleeps for 1.5 s.
         expect(player.stdout.read(8000), 'no sound')
         guest('kill -STOP $(pidof eyrie); sleep 1.5; kill -CONT $(pidof eyrie)')
-        after = until('an overrun', lambda: (m := microphone())['drops'] > before['drops'] and m)
+        until('an overrun', lambda: microphone()['drops'] > before['drops'])
         rest = player.stdout.read()
-    silence = after['silence_ms'] - before['silence_ms']
+    # On a busy machine there may be more than one.
+    silence = microphone()['silence_ms'] - before['silence_ms']
     expect(800 < silence < 4000, f'{silence} ms of silence for a stop of 1.5 s')
-    quiet = longest = 0
-    for sample in struct.unpack(f'<{len(rest) // 2}h', rest[:len(rest) // 2 * 2]):
-        quiet = quiet + 1 if abs(sample) < 50 else 0
-        longest = max(longest, quiet)
-    expect(abs(longest / 8 - silence) < 250, f'{longest / 8:.0f} ms are silent, {silence} ms were counted')
+    samples = struct.unpack(f'<{len(rest) // 2}h', rest[:len(rest) // 2 * 2])
+    runs = [len(list(run)) / 8 for quiet, run in itertools.groupby(samples, lambda sample: abs(sample) < 50) if quiet]
+    # Where it passes through zero a tone is quiet for a sample or two.
+    heard = sum(run for run in runs if run > 10)
+    expect(abs(heard - silence) < 250, f'{heard:.0f} ms are silent, {silence} ms were counted')
 
 
 def an_absent_camera_shows_a_slate():
