@@ -1,9 +1,11 @@
 //! What the server takes: at rest, when streams wait for viewers, and with one viewer of 1280x720 at 30 pictures a
-//! second, beside a process that does nothing but draw and code the same pictures at the same time.
+//! second, beside a process that does nothing but draw and code the same pictures at the same time; and how much more
+//! memory it has than that by size.
 
 mod rig;
 
-use eyrie::time::MonoTime;
+use eyrie::{device::open_camera, media::Size, time::MonoTime};
+use rig::capture::SIZE;
 use rig::{Figures, Outcome, Server, Viewer, Way, capture, fine_row, resident, row, thread_times};
 use std::{
     env,
@@ -13,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-/// Set for the process to compare with.
+/// Set for the process to compare with: width, height, bits per second, and how many slices (0: as many as are needed).
 const BARE: &str = "EYRIE_BENCH_BARE";
 /// The names of its threads.
 const DRAWS: &str = "draw";
@@ -21,13 +23,16 @@ const CODES: &str = "code";
 /// Percent of a core at rest, and megabytes with a viewer.
 const REST_GOAL: f64 = 0.5;
 const RESIDENT_GOAL: f64 = 25.0;
+/// Megabytes over drawing and coding alone, at each size.
+const OVER_GOAL: f64 = 8.0;
 
 fn main() -> Outcome<()> {
-    if env::var_os(BARE).is_some() {
-        return bare();
+    if let Ok(told) = env::var(BARE) {
+        return bare(&told);
     }
     at_rest()?;
-    with_a_viewer()
+    with_a_viewer()?;
+    by_size()
 }
 
 fn at_rest() -> Outcome<()> {
@@ -53,7 +58,7 @@ fn at_rest() -> Outcome<()> {
 
 fn with_a_viewer() -> Outcome<()> {
     let server = Server::start(rig::program(), capture::STREAM)?;
-    let bare = Bare(Command::new(env::current_exe()?).env(BARE, "1").stdin(Stdio::piped()).spawn()?);
+    let bare = Bare::start(SIZE, 2_000_000, 0)?;
     for way in [Way::Udp, Way::Tcp] {
         rig::heading(&format!("One viewer of 1280x720 at 30 over {way:?}; percent of a core"));
         let mut viewer = Viewer::set_up(server.connect()?, way)?;
@@ -105,6 +110,29 @@ fn with_a_viewer() -> Outcome<()> {
     Ok(())
 }
 
+fn by_size() -> Outcome<()> {
+    rig::heading(
+        "Resident with one viewer, one slice, in MB: the server, drawing and coding alone, and what is between them",
+    );
+    for (size, bitrate) in [(Size::new(640, 360), 500_000), (SIZE, 2_000_000), (Size::new(1920, 1080), 4_000_000)] {
+        let server = Server::start(
+            rig::program(),
+            &format!(
+                "[camera.front]\ndevice = \"test\"\nsize = \"{size}\"\nfps = 30\n\
+                 [stream.main.video]\nfrom = \"front\"\nbitrate = {bitrate}\nslices = 1\n"
+            ),
+        )?;
+        let bare = Bare::start(size, bitrate, 1)?;
+        let mut viewer = Viewer::set_up(server.connect()?, Way::Tcp)?;
+        viewer.play()?;
+        watch(&mut viewer, if rig::smoke() { Duration::from_secs(1) } else { Duration::from_secs(10) })?;
+        let [ours, theirs] = [resident(server.pid())?.0, resident(bare.0.id())?.0];
+        let over = ours - theirs;
+        println!("  {size}: {ours:.1}, {theirs:.1}, {over:.1} (goal {OVER_GOAL}: {})", judged(over <= OVER_GOAL));
+    }
+    Ok(())
+}
+
 fn judged(met: bool) -> &'static str {
     if met { "met" } else { "missed" }
 }
@@ -144,6 +172,13 @@ impl Window {
 /// The process to compare with; ends with this one.
 struct Bare(Child);
 
+impl Bare {
+    fn start(size: Size, bitrate: u32, slices: u32) -> Outcome<Self> {
+        let told = format!("{} {} {bitrate} {slices}", size.width, size.height);
+        Ok(Self(Command::new(env::current_exe()?).env(BARE, told).stdin(Stdio::piped()).spawn()?))
+    }
+}
+
 impl Drop for Bare {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -152,9 +187,12 @@ impl Drop for Bare {
 }
 
 /// Draws on one thread and codes on another, until stdin ends.
-fn bare() -> Outcome<()> {
+fn bare(told: &str) -> Outcome<()> {
+    let numbers = told.split(' ').map(str::parse).collect::<Result<Vec<u32>, _>>()?;
+    let [width, height, bitrate, slices] = numbers[..] else { return Err("width, height, bitrate, slices".into()) };
+    let size = Size::new(width, height);
     let (put, take) = sync_channel(1);
-    let mut pattern = capture::pattern()?;
+    let mut pattern = open_camera(&capture::test_camera(size, capture::FPS))?;
     let draw = move || {
         while let Ok(frame) = pattern.next(Duration::from_secs(1))
             && put.send(frame).is_ok()
@@ -162,7 +200,7 @@ fn bare() -> Outcome<()> {
     };
     thread::Builder::new().name(DRAWS.into()).spawn(draw)?;
     let code = move || {
-        let Ok(mut encoder) = capture::Encoder::new(None) else { return };
+        let Ok(mut encoder) = capture::Encoder::of(size, bitrate, (slices > 0).then_some(slices)) else { return };
         while let Ok(frame) = take.recv()
             && encoder.encode(&frame, false).is_ok()
         {}

@@ -45,17 +45,22 @@ pub struct Encoder {
 impl Encoder {
     /// With so many slices; None: as many as this machine needs, which it finds out.
     pub fn new(slices: Option<u32>) -> Outcome<Self> {
+        Self::of(SIZE, 2_000_000, slices)
+    }
+
+    /// For pictures of another size, and bits per second.
+    pub fn of(size: Size, bitrate: u32, slices: Option<u32>) -> Outcome<Self> {
         let encoder = H264Encoder::new(&H264Settings {
-            size: SIZE,
+            size,
             fps: FPS,
-            bitrate: 2_000_000,
-            bitrate_ceiling: 4_000_000,
+            bitrate,
+            bitrate_ceiling: 2 * bitrate,
             gop: Duration::from_secs(2),
             profile: H264Profile::Baseline,
             slices,
             frame_skip: false,
         })?;
-        Ok(Self { encoder, converter: Converter::new(SIZE, Orientation::default()), unit: AccessUnit::default() })
+        Ok(Self { encoder, converter: Converter::new(size, Orientation::default()), unit: AccessUnit::default() })
     }
 
     pub fn slices(&self) -> u32 {
