@@ -20,8 +20,9 @@ client_packages=(ffmpeg mpv gstreamer1.0-tools gstreamer1.0-plugins-base gstream
 package_packages=(qemu-user-static mmdebstrap python3 ffmpeg qemu-system-arm binutils kmod)
 case $(uname -m) in aarch64) ;; *) package_packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross) ;; esac
 
-# What benchmarks compare with.
-bench_packages=(libyuv0)
+# What benchmarks compare with, and the players that are measured, with a screen for them.
+bench_packages=(libyuv0 xvfb ffmpeg mpv gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+    gstreamer1.0-plugins-bad gstreamer1.0-libav gstreamer1.0-x)
 
 # The emulated machine with virtual cameras and sound cards.
 guest_packages=(qemu-system-x86 binutils kmod xz-utils zstd python3 ffmpeg gcc libc6-dev make libelf1)
