@@ -4,6 +4,7 @@
 
 pub mod capture;
 pub mod secure;
+pub mod tap;
 
 pub use eyrie::bench::{Figures, Outcome, Random, Server, Viewer, Way, load, resident, thread_times};
 use std::{path::Path, time::Duration};

@@ -36,8 +36,12 @@ impl Server {
     /// # Errors
     /// `program`, an `eyrie`, cannot be executed.
     pub fn exec(program: &Path, rest: &str) -> Outcome<Self> {
+        Self::exec_at(Ipv4Addr::LOCALHOST, program, rest)
+    }
+
+    fn exec_at(address: Ipv4Addr, program: &Path, rest: &str) -> Outcome<Self> {
         // Free a moment ago; a port that the server chose itself would be known only after its start.
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let address = TcpListener::bind((address, 0))?.local_addr()?;
         let folder = tempfile::Builder::new().prefix("eyrie-bench-").tempdir()?;
         let path = |name: &str| folder.path().join(name);
         let config = format!(
@@ -59,7 +63,15 @@ impl Server {
     /// # Errors
     /// It does not become ready; the text holds its log.
     pub fn start(program: &Path, rest: &str) -> Outcome<Self> {
-        let mut server = Self::exec(program, rest)?;
+        Self::start_at(Ipv4Addr::LOCALHOST, program, rest)
+    }
+
+    /// The same at another address of the network that the calling thread is in.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_at(address: Ipv4Addr, program: &Path, rest: &str) -> Outcome<Self> {
+        let mut server = Self::exec_at(address, program, rest)?;
         let out = server.child.stdout.take().ok_or("no stdout")?;
         if BufReader::new(out).lines().map_while(Result::ok).any(|line| line == "ready") {
             return Ok(server);

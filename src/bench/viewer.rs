@@ -26,13 +26,13 @@ pub struct Viewer {
 /// Where RTP and RTCP come in.
 pub(super) struct UdpPair {
     pub rtp: UdpSocket,
-    /// None: somebody else has it.
-    _rtcp: Option<UdpSocket>,
+    /// Nobody reads them. Empty: somebody else has them.
+    rtcp: Vec<UdpSocket>,
 }
 
 impl UdpPair {
     pub fn of(rtp: UdpSocket) -> Self {
-        Self { rtp, _rtcp: None }
+        Self { rtp, rtcp: Vec::new() }
     }
 }
 
@@ -63,7 +63,7 @@ impl Viewer {
                 let (rtp, rtcp) = pair(viewer.control.socket.local_addr()?.ip())?;
                 let ports = (rtp.local_addr()?.port(), rtcp.local_addr()?.port());
                 rtp.set_read_timeout(Some(PATIENCE))?;
-                viewer.udp = Some(UdpPair { rtp, _rtcp: Some(rtcp) });
+                viewer.udp = Some(UdpPair { rtp, rtcp: vec![rtcp] });
                 format!("RTP/AVP;unicast;client_port={}-{}", ports.0, ports.1)
             }
         };
@@ -72,6 +72,21 @@ impl Viewer {
         let session = head.lines().find_map(|line| line.strip_prefix("Session: ")).ok_or("no Session in SETUP")?;
         viewer.control.session = Some(session.split(';').next().unwrap_or(session).to_owned());
         Ok(viewer)
+    }
+
+    /// SETUP of the sound as well; the socket that its RTP comes to.
+    ///
+    /// # Errors
+    /// There is none, or the viewer gets its video over TCP.
+    pub fn set_up_sound(&mut self) -> Outcome<UdpSocket> {
+        let udp = self.udp.as_mut().ok_or("sound comes over UDP alone")?;
+        let (rtp, rtcp) = pair(self.control.address()?)?;
+        let ports = (rtp.local_addr()?.port(), rtcp.local_addr()?.port());
+        udp.rtcp.push(rtcp);
+        let transport = format!("Transport: RTP/AVP;unicast;client_port={}-{}\r\n", ports.0, ports.1);
+        self.control.ask("SETUP", "/trackID=1", &transport)?;
+        self.response()?;
+        Ok(rtp)
     }
 
     /// Sends PLAY; when it went out.

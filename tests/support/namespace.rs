@@ -25,25 +25,27 @@ pub struct Namespaces {
 impl Namespaces {
     /// None, with a word why, where none may be made.
     pub fn new() -> Option<Self> {
-        let (Some(camera), Some(client)) = (make(), make()) else {
-            eprintln!("skipped: network namespaces need root, or the right to make them");
-            return None;
-        };
-        for program in [["ip", "-V"], ["nft", "-v"]] {
-            if !Command::new(program[0]).arg(program[1]).stdout(Stdio::null()).status().is_ok_and(|s| s.success()) {
-                eprintln!("skipped: {} is not there (packages iproute2 and nftables)", program[0]);
-                return None;
-            }
-        }
-        let both = Self { camera, client };
-        both.on_camera(|| ip("link set lo up"));
-        both.on_client(|| ip("link set lo up"));
+        let both = Self::apart()?;
+        is_there("nft", "-v").then_some(())?;
         both.join("v0", CAMERA, &[CLIENT, OTHER]);
         both.on_camera(|| ip("addr add fd99::1/64 dev v0 nodad"));
         both.on_client(|| {
             ip("addr add fd99::2/64 dev v0 nodad");
             ip("route add 224.0.0.0/4 dev v0");
         });
+        Some(both)
+    }
+
+    /// Both sides without a cable. None, with a word why, where none may be made.
+    pub fn apart() -> Option<Self> {
+        let (Some(camera), Some(client)) = (make(), make()) else {
+            eprintln!("skipped: network namespaces need root, or the right to make them");
+            return None;
+        };
+        is_there("ip", "-V").then_some(())?;
+        let both = Self { camera, client };
+        both.on_camera(|| ip("link set lo up"));
+        both.on_client(|| ip("link set lo up"));
         Some(both)
     }
 
@@ -90,6 +92,14 @@ impl Namespaces {
     pub fn unplug(&self) {
         self.on_client(|| ip("link set v0 down"));
     }
+}
+
+fn is_there(program: &str, says: &str) -> bool {
+    let is_there = Command::new(program).arg(says).stdout(Stdio::null()).status().is_ok_and(|s| s.success());
+    if !is_there {
+        eprintln!("skipped: {program} is not there (packages iproute2 and nftables)");
+    }
+    is_there
 }
 
 /// A namespace belongs to a thread, so each piece of work gets one of its own.
