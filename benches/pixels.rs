@@ -7,7 +7,7 @@ mod measure;
 use eyrie::codec::{Converter, H264Encoder, H264Settings, Picture};
 use eyrie::device::{CameraWish, open_camera};
 use eyrie::media::{
-    AccessUnit, Flip, FrameRate, H264Profile, Orientation, PixelFormat, Plane, RawFrame, Rotation, Scene, Size,
+    AccessUnit, Flip, FrameRate, H264Profile, Lease, Orientation, PixelFormat, Plane, RawFrame, Rotation, Scene, Size,
 };
 use eyrie::stream::Overlay;
 use eyrie::time::{MonoTime, WallTime};
@@ -215,5 +215,5 @@ fn against_decode(size: Size, subsamp: turbojpeg::Subsamp) {
 }
 
 fn raw_frame(format: PixelFormat, size: Size, planes: [Plane; 3], bytes: Vec<u8>) -> RawFrame {
-    RawFrame { format, size, shown: size, planes, stamp: MonoTime::ZERO, sequence: 0, buffer: Box::new(bytes) }
+    RawFrame { format, size, shown: size, planes, stamp: MonoTime::ZERO, sequence: 0, buffer: Lease::new(bytes) }
 }

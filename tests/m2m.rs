@@ -9,7 +9,7 @@ use eyrie::{
         m2m::{Coder, Counts, Failure, Node, encoders},
     },
     device::{Camera, CameraWish, open_camera},
-    media::{FrameRate, Orientation, PixelFormat, RawFrame, Scene, Size},
+    media::{FrameRate, Lease, Orientation, PixelFormat, RawFrame, Scene, Size},
     time::MonoTime,
 };
 
@@ -79,7 +79,6 @@ impl Encoder {
     }
 
     fn submit(&mut self, frame: RawFrame) {
-        let frame = Arc::new(frame);
         self.taken.push((luma(&frame), frame.stamp));
         self.coder.submit(&frame, &mut self.converter).unwrap();
     }
@@ -182,7 +181,7 @@ fn drawn(size: Size, stamp: MonoTime, number: usize) -> RawFrame {
     }
     let planes = RawFrame::layout(PixelFormat::I420, size, size.width as usize, buffer.len()).unwrap();
     let (format, sequence) = (PixelFormat::I420, number as u64);
-    RawFrame { format, size, shown: size, planes, stamp, sequence, buffer: Box::new(buffer) }
+    RawFrame { format, size, shown: size, planes, stamp, sequence, buffer: Lease::new(buffer) }
 }
 
 const VGA: Size = Size::new(640, 480);
@@ -301,7 +300,7 @@ fn zz_an_encoder_that_goes_away_ends_with_an_error_in_time() {
     });
     let begun = MonoTime::now();
     let failure = loop {
-        let frame = Arc::new(drawn(VGA, MonoTime::now(), pictures));
+        let frame = drawn(VGA, MonoTime::now(), pictures);
         pictures += 1;
         let next = encoder.coder.submit(&frame, &mut encoder.converter).and_then(|()| {
             let coded = encoder.coder.next(MonoTime::now() + Duration::from_millis(60))?;

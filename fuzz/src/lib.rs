@@ -9,7 +9,7 @@ use eyrie::{
     config,
     guard::{self, Answered, Digest, DigestAlgorithm, Role, User, Users},
     media::{
-        AccessUnit, AudioCodec, AudioFormat, FrameRate, H264Format, JpegFormat, Orientation, ParameterSets,
+        AccessUnit, AudioCodec, AudioFormat, FrameRate, H264Format, JpegFormat, Lease, Orientation, ParameterSets,
         PixelFormat, RawFrame, Size, TrackFormat, h264, jpeg::Jpeg,
     },
     rtp::{
@@ -278,7 +278,7 @@ pub fn mjpeg(data: &[u8]) {
         planes: RawFrame::layout(PixelFormat::Mjpeg, size, 0, data.len()).expect("any length will do"),
         stamp: MonoTime::from_nanos(0),
         sequence: 0,
-        buffer: Box::new(data.to_vec()),
+        buffer: Lease::new(data.to_vec()),
     };
     for target in [size, Size::new(32, 18)] {
         if let Ok(picture) = Converter::new(target, Orientation::default()).convert(&frame) {

@@ -5,7 +5,7 @@ use crate::{
     media::{AccessUnit, EncoderChoice, FrameRate, H264Profile, Orientation, Scene, Size},
     time::MonoTime,
 };
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 const FPS: FrameRate = FrameRate::new(30, 1);
 
@@ -44,7 +44,6 @@ pub fn code(size: Size, bitrate: u32, slices: Option<u32>, choice: EncoderChoice
     let (mut converter, mut unit) = (Converter::new(size, Orientation::default()), AccessUnit::default());
     let (mut coded, mut taken) = (0, Duration::ZERO);
     for frame in pattern::album(size, FPS, Scene::Busy) {
-        let frame = Arc::new(frame);
         let begun = MonoTime::now();
         encoder.submit(&frame, &mut converter, false)?;
         while encoder.next(&mut unit)? {

@@ -1,8 +1,8 @@
 //! The picture that stands in for a camera which is not there: dark, with the camera's name, the reason and the time.
 
-use super::canvas::{Area, Canvas, ClockText, GREY, Letters, Pool, Sheet, printable};
+use super::canvas::{Area, Canvas, ClockText, GREY, Letters, Sheet, drawn, printable};
 use crate::{
-    media::{RawFrame, Size},
+    media::{Pool, RawFrame, Size},
     time::{MonoTime, WallTime},
 };
 use std::ops::Range;
@@ -62,7 +62,7 @@ impl Slate {
             edition: 0,
             layout: Layout::of(size),
             clock: ClockText::default(),
-            pool: Pool::new(),
+            pool: Pool::default(),
         };
         slate.draw_still();
         slate
@@ -76,15 +76,16 @@ impl Slate {
             self.draw_still();
         }
         let (still, layout) = (&self.still, &mut self.layout);
-        let mut sheet = self.pool.take(|| Drawn { canvas: still.clone(), edition: self.edition });
+        let fresh = || Drawn { canvas: still.clone(), edition: self.edition };
+        let mut sheet = self.pool.take(fresh);
         if sheet.edition != self.edition {
-            sheet = Drawn { canvas: still.clone(), edition: self.edition };
+            *sheet = fresh();
         }
         let canvas = &mut sheet.canvas;
         canvas.rows(layout.clock.clone()).fill(GROUND);
         canvas.centred(layout.clock.start, &mut layout.text, TEXT, self.clock.at(wall));
         layout.draw_runner(canvas, sequence);
-        self.pool.frame(sheet, stamp, sequence)
+        drawn(sheet, stamp, sequence)
     }
 
     fn draw_still(&mut self) {

@@ -1,5 +1,6 @@
+use super::Lease;
 use crate::time::MonoTime;
-use std::{fmt, os::fd::BorrowedFd, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 /// Width and height of a picture in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -173,26 +174,8 @@ pub struct Plane {
     pub stride: usize,
 }
 
-/// The memory behind a [`RawFrame`], given back to its owner (a V4L2 queue, a pool) when dropped.
-pub trait FrameBuffer: Send + Sync {
-    /// One piece of it; empty where there is none of that number.
-    fn memory(&self, number: usize) -> &[u8];
-
-    /// The same piece as a DMA-BUF for another driver, where the owner can give one. The picture lies in it as it does
-    /// in [`FrameBuffer::memory`], and only as long as this buffer lives.
-    fn dma(&self, number: usize) -> Option<BorrowedFd<'_>> {
-        let _ = number;
-        None
-    }
-}
-
-impl FrameBuffer for Vec<u8> {
-    fn memory(&self, number: usize) -> &[u8] {
-        if number == 0 { self } else { &[] }
-    }
-}
-
-/// One picture as a camera gave it. Shared between encoders by `Arc`; the buffer goes back when the last one drops it.
+/// One picture as a camera gave it. Its clones share the buffer, which goes back when the last one is dropped.
+#[derive(Clone)]
 pub struct RawFrame {
     pub format: PixelFormat,
     pub size: Size,
@@ -207,7 +190,7 @@ pub struct RawFrame {
     /// Counts the device's pictures, lost ones too.
     pub sequence: u64,
     /// Whole rows of all planes, or exactly the bytes of a coded picture. Makers check that every plane lies inside.
-    pub buffer: Box<dyn FrameBuffer>,
+    pub buffer: Lease,
 }
 
 /// What a plane of a format is: bytes in a row and rows, of a picture of that size.

@@ -87,7 +87,7 @@ struct Subscriber {
 
 /// A frame for an encoder.
 pub struct SourceFrame {
-    pub frame: Arc<RawFrame>,
+    pub frame: RawFrame,
     /// The rate at which this encoder gets them.
     pub fps: FrameRate,
     /// When the camera's thread had it.
@@ -363,7 +363,7 @@ impl Shared {
             }
             self.dropped.store(dropped_before + camera.dropped(), Ordering::Relaxed);
             lock(&self.meter).count(now, 0);
-            self.hand_out(&Arc::new(frame), mode.fps, now);
+            self.hand_out(&frame, mode.fps, now);
         }
         Ok(())
     }
@@ -398,7 +398,7 @@ impl Shared {
         Ended::Failed
     }
 
-    fn hand_out(&self, frame: &Arc<RawFrame>, given: FrameRate, now: MonoTime) {
+    fn hand_out(&self, frame: &RawFrame, given: FrameRate, now: MonoTime) {
         for subscriber in lock(&self.subscribers).iter_mut() {
             let wanted = subscriber.fps.unwrap_or(given);
             let thinning = subscriber.thinning.get_or_insert_with(|| Thinning::new(wanted, given));

@@ -245,13 +245,13 @@ impl Encoding {
         let fps = self.running.as_ref().map_or(fps, |running| running.fps);
         let running = self.prepare(size, fps)?;
         let slate = running.slate.get_or_insert_with(|| Slate::new(size, &wish.name));
-        let frame = Arc::new(slate.draw(&reason, WallTime::now(), now, sequence));
+        let frame = slate.draw(&reason, WallTime::now(), now, sequence);
         self.encode(&frame, fps, None)
     }
 
     /// Encodes one picture, and packetizes and publishes what is ready by then. `dequeued`: when the camera's thread had it;
     /// None: a slate, which goes as it is.
-    fn encode(&mut self, frame: &Arc<RawFrame>, fps: FrameRate, dequeued: Option<MonoTime>) -> Result<(), CodecError> {
+    fn encode(&mut self, frame: &RawFrame, fps: FrameRate, dequeued: Option<MonoTime>) -> Result<(), CodecError> {
         if frame.stamp <= self.last_stamp {
             return Ok(());
         }

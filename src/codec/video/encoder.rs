@@ -9,7 +9,6 @@ use crate::{
     codec::CodecError,
     media::{AccessUnit, EncoderChoice, ParameterSets, RawFrame},
 };
-use std::sync::Arc;
 
 /// An encoder of either kind: pictures go in by [`VideoEncoder::submit`], and what is ready comes out by
 /// [`VideoEncoder::next`].
@@ -93,12 +92,7 @@ impl VideoEncoder {
     ///
     /// # Errors
     /// A damaged picture, or one that openh264 does not take.
-    pub fn submit(
-        &mut self,
-        frame: &Arc<RawFrame>,
-        maker: &mut dyn MakePicture,
-        force_idr: bool,
-    ) -> Result<(), CodecError> {
+    pub fn submit(&mut self, frame: &RawFrame, maker: &mut dyn MakePicture, force_idr: bool) -> Result<(), CodecError> {
         self.key_owed |= force_idr;
         if let Kind::Board(board) = &mut self.kind {
             match board.submit(frame, maker, self.key_owed) {
@@ -170,7 +164,7 @@ mod tests {
     use super::*;
     use crate::{
         codec::{Converter, m2m::encoders},
-        media::{FrameRate, H264Profile, Orientation, PixelFormat, Size},
+        media::{FrameRate, H264Profile, Lease, Orientation, PixelFormat, Size},
         time::MonoTime,
     };
     use std::time::Duration;
@@ -190,11 +184,11 @@ mod tests {
         }
     }
 
-    fn frame(number: u64, length: usize) -> Arc<RawFrame> {
+    fn frame(number: u64, length: usize) -> RawFrame {
         let planes = RawFrame::layout(PixelFormat::I420, SIZE, 64, 64 * 48 * 3 / 2).unwrap();
         let stamp = MonoTime::from_nanos(1_000_000_000 + number * 33_333_333);
-        let (format, buffer) = (PixelFormat::I420, Box::new(vec![100; length]));
-        Arc::new(RawFrame { format, size: SIZE, shown: SIZE, planes, stamp, sequence: number, buffer })
+        let (format, buffer) = (PixelFormat::I420, Lease::new(vec![100; length]));
+        RawFrame { format, size: SIZE, shown: SIZE, planes, stamp, sequence: number, buffer }
     }
 
     const WHOLE: usize = 64 * 48 * 3 / 2;

@@ -2,11 +2,11 @@
 //! written over pictures.
 
 mod clock;
-mod pool;
+mod sheet;
 mod text;
 
 pub use clock::ClockText;
-pub use pool::{Pool, Sheet};
+pub use sheet::{Sheet, drawn};
 pub use text::{Letters, printable};
 
 use crate::media::{PixelFormat, Plane, RawFrame, Size};

@@ -14,7 +14,7 @@ use nix::{
 use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -55,11 +55,14 @@ impl AsFd for Link {
     }
 }
 
-/// One buffer of a program.
+/// One buffer of a program, which gets it back when its picture is dropped.
 pub struct Buffer {
     pieces: Vec<Piece>,
-    /// A picture in it has not been given back.
-    lent: AtomicBool,
+    /// As the program counts its buffers.
+    number: u32,
+    link: Arc<Link>,
+    /// The processor has looked into it: another driver that takes the DMA-BUF needs no such care.
+    read: Mutex<bool>,
 }
 
 struct Piece {
@@ -73,18 +76,21 @@ impl Buffer {
     ///
     /// # Errors
     /// Why this memory cannot be read without danger, in words.
-    pub fn new(descriptors: Vec<OwnedFd>, reach: &[usize]) -> Result<Self, String> {
+    pub fn new(number: u32, link: &Arc<Link>, descriptors: Vec<OwnedFd>, reach: &[usize]) -> Result<Self, String> {
         if descriptors.len() != reach.len() {
             return Err(format!("a buffer of {} descriptors; its format takes {}", descriptors.len(), reach.len()));
         }
         let pieces = descriptors.into_iter().zip(reach).map(|(descriptor, reach)| Piece::new(descriptor, *reach));
-        Ok(Self { pieces: pieces.collect::<Result<_, _>>()?, lent: AtomicBool::new(false) })
+        let pieces = pieces.collect::<Result<_, _>>()?;
+        Ok(Self { pieces, number, link: link.clone(), read: Mutex::new(false) })
     }
 
-    /// Takes it for a picture; None while another one is in it.
-    pub fn lend(self: &Arc<Self>, number: u32, link: &Arc<Link>) -> Option<Held> {
-        let free = !self.lent.swap(true, Ordering::AcqRel);
-        free.then(|| Held { buffer: self.clone(), number, link: link.clone(), read: OnceLock::new() })
+    /// Brackets the processor's reading, as DMA-BUFs need it (`DMA_BUF_IOCTL_SYNC`).
+    fn set_read(&self, read: bool) {
+        let mut before = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *before, read) != read {
+            self.pieces.iter().for_each(|piece| piece.synced(read));
+        }
     }
 }
 
@@ -112,39 +118,18 @@ impl Piece {
     }
 }
 
-/// A buffer with a picture in it; the program's again when dropped.
-pub struct Held {
-    buffer: Arc<Buffer>,
-    number: u32,
-    link: Arc<Link>,
-    /// The processor has looked into it: another driver that takes the DMA-BUF needs no such care.
-    read: OnceLock<()>,
-}
-
-impl Held {
-    /// The first `bytes` of its first piece of memory, None where there are not so many.
-    pub fn copy(self, bytes: usize) -> Option<Vec<u8>> {
-        self.memory(0).get(..bytes).filter(|coded| !coded.is_empty()).map(<[u8]>::to_vec)
-    }
-}
-
-impl FrameBuffer for Held {
+impl FrameBuffer for Buffer {
     fn memory(&self, number: usize) -> &[u8] {
-        self.read.get_or_init(|| self.buffer.pieces.iter().for_each(|piece| piece.synced(true)));
-        self.buffer.pieces.get(number).map_or(&[], |piece| piece.mapping.bytes())
+        self.set_read(true);
+        self.pieces.get(number).map_or(&[], |piece| piece.mapping.bytes())
     }
 
     fn dma(&self, number: usize) -> Option<BorrowedFd<'_>> {
-        self.buffer.pieces.get(number)?.dma.as_ref().map(AsFd::as_fd)
+        self.pieces.get(number)?.dma.as_ref().map(AsFd::as_fd)
     }
-}
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        if self.read.get().is_some() {
-            self.buffer.pieces.iter().for_each(|piece| piece.synced(false));
-        }
-        self.buffer.lent.store(false, Ordering::Release);
+    fn give_back(&self) {
+        self.set_read(false);
         self.link.send(&protocol::release(self.number));
     }
 }

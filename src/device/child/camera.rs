@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     device::{Camera, CameraMode, CameraWish, DeviceError, OPENING, stamps::Stamps, v4l2::Sequence},
-    media::{FrameBuffer, PixelFormat, RawFrame},
+    media::{Lendable, PixelFormat, Pool, RawFrame},
     time::MonoTime,
 };
 use nix::errno::Errno;
@@ -22,7 +22,9 @@ use std::{
 pub struct ChildCamera {
     program: Program,
     layout: Layout,
-    buffers: Vec<Arc<Buffer>>,
+    buffers: Vec<Arc<Lendable<Buffer>>>,
+    /// What coded pictures are copied into.
+    copies: Pool<Vec<u8>>,
     sequence: Sequence,
     dropped: u64,
     /// Taken while it was started.
@@ -62,6 +64,7 @@ impl ChildCamera {
             program,
             layout,
             buffers: vec![],
+            copies: Pool::default(),
             sequence: Sequence::default(),
             dropped: 0,
             first: None,
@@ -93,7 +96,9 @@ impl ChildCamera {
         match message {
             Message::Buffer if self.buffers.len() == MOST_BUFFERS => Err(format!("more than {MOST_BUFFERS} buffers")),
             Message::Buffer => {
-                self.buffers.push(Arc::new(Buffer::new(descriptors, &self.layout.reach)?));
+                let number = self.buffers.len() as u32;
+                let buffer = Buffer::new(number, &self.program.link, descriptors, &self.layout.reach)?;
+                self.buffers.push(Lendable::new(buffer));
                 Ok(None)
             }
             Message::Frame(frame) => self.frame(&frame),
@@ -105,7 +110,7 @@ impl ChildCamera {
     fn frame(&mut self, frame: &Frame) -> Result<Option<RawFrame>, String> {
         let buffer = self.buffers.get(frame.buffer as usize);
         let buffer = buffer.ok_or_else(|| format!("a picture in buffer {}, which there is not", frame.buffer))?;
-        let held = buffer.lend(frame.buffer, &self.program.link);
+        let held = buffer.lend();
         let held = held.ok_or_else(|| format!("a picture in buffer {}, which it has not got back", frame.buffer))?;
         let (sequence, missing) = self.sequence.advance(frame.sequence);
         self.dropped += missing;
@@ -114,12 +119,16 @@ impl ChildCamera {
             return Ok(None);
         }
         let mode = &self.layout.mode;
-        let memory: Box<dyn FrameBuffer> = if mode.format.is_coded() {
+        let buffer = if mode.format.is_coded() {
             // Copied, as who reads it checks it first, and must find the same afterwards. It is small.
-            let coded = held.copy(frame.used);
-            Box::new(coded.ok_or_else(|| format!("a picture of {} bytes, which its buffer has not", frame.used))?)
+            let coded = held.memory(0).get(..frame.used).filter(|coded| !coded.is_empty());
+            let coded = coded.ok_or_else(|| format!("a picture of {} bytes, which its buffer has not", frame.used))?;
+            let mut copy = self.copies.take(Vec::new);
+            copy.clear();
+            copy.extend_from_slice(coded);
+            copy.lend()
         } else {
-            Box::new(held)
+            held
         };
         Ok(Some(RawFrame {
             format: mode.format,
@@ -128,7 +137,7 @@ impl ChildCamera {
             planes: self.layout.planes,
             sequence,
             stamp: self.stamp(frame.stamp),
-            buffer: memory,
+            buffer,
         }))
     }
 

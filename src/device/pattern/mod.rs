@@ -8,11 +8,11 @@ mod strip;
 
 use super::{
     Camera, CameraMode, CameraWish, DeviceError,
-    canvas::Pool,
+    canvas::drawn,
     pace::{DeviceWall, FrameGrid, sleep_until},
 };
 use crate::{
-    media::{FrameRate, PixelFormat, RawFrame, Scene, Size},
+    media::{FrameRate, PixelFormat, Pool, RawFrame, Scene, Size},
     time::{MonoTime, WallTime},
 };
 use painter::{Painted, Painter};
@@ -33,12 +33,12 @@ pub(super) fn marked(wall: WallTime) -> bool {
 /// Its pictures one after the other as if taken from 1970 on, which are the same on every machine in UTC.
 pub fn album(size: Size, fps: FrameRate, scene: Scene) -> impl Iterator<Item = RawFrame> {
     let mut painter = Painter::new(size, "album", scene);
-    let (grid, pool) = (FrameGrid::new(MonoTime::ZERO, fps), Pool::new());
+    let (grid, mut pool) = (FrameGrid::new(MonoTime::ZERO, fps), Pool::default());
     (0..).map(move |number| {
         let stamp = grid.instant(number);
         let mut sheet = pool.take(|| painter.sheet());
         painter.paint(&mut sheet, number, WallTime::from_nanos(stamp.as_nanos()));
-        pool.frame(sheet, stamp, number)
+        drawn(sheet, stamp, number)
     })
 }
 
@@ -81,7 +81,7 @@ impl TestPattern {
             dropped: 0,
             wall: DeviceWall::start(),
             painter: Painter::new(size, &wish.name, wish.scene),
-            pool: Pool::new(),
+            pool: Pool::default(),
         })
     }
 }
@@ -107,7 +107,7 @@ impl Camera for TestPattern {
         let wall = self.wall.wall(stamp, now);
         let mut sheet = self.pool.take(|| self.painter.sheet());
         self.painter.paint(&mut sheet, sequence, wall);
-        Ok(self.pool.frame(sheet, stamp, sequence))
+        Ok(drawn(sheet, stamp, sequence))
     }
 
     fn dropped(&self) -> u64 {

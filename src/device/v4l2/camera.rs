@@ -86,7 +86,8 @@ fn start(node: &Node, wish: &CameraWish) -> Result<V4l2Camera, DeviceError> {
         tracing::info!("{name}: {}", coder::set(&device, pass_through, fps));
     }
     let asks_keyframes = h264.is_some() && coder::can_make_keyframes(&device);
-    let queue = Queue::start(device, node.queue).map_err(|error| failure(&node.bus, &name, "starting it", error))?;
+    let queue = Queue::start(device, node.queue, mode.format.is_coded());
+    let queue = queue.map_err(|error| failure(&node.bus, &name, "starting it", error))?;
     let (sequence, stamps) = (Sequence::default(), Stamps::default());
     Ok(V4l2Camera { name, mode, layout, queue, signal, sequence, stamps, dropped: 0, asks_keyframes })
 }
@@ -125,29 +126,29 @@ impl V4l2Camera {
     fn take(&mut self) -> Result<Option<RawFrame>, Errno> {
         let in_turn = self.mode.format == PixelFormat::H264;
         let mut taken = None;
-        while let Some((done, held)) = self.queue.dequeue(self.mode.format.is_coded())? {
+        while let Some((done, buffer)) = self.queue.dequeue()? {
             if !self.layout.reads(done.field) {
                 continue;
             }
             let (sequence, missing) = self.sequence.advance(done.sequence);
             self.dropped += missing;
             let whole = done.flags & sys::V4L2_BUF_FLAG_ERROR == 0;
-            match self.layout.planes(&done.planes, held.lengths()).filter(|_| whole) {
-                Some(planes) => self.dropped += u64::from(taken.replace((sequence, planes, done, held)).is_some()),
+            match self.layout.planes(&done.planes).filter(|_| whole) {
+                Some(planes) => self.dropped += u64::from(taken.replace((sequence, planes, done, buffer)).is_some()),
                 None => self.dropped += 1,
             }
             if in_turn && taken.is_some() {
                 break;
             }
         }
-        Ok(taken.map(|(sequence, planes, done, held)| RawFrame {
+        Ok(taken.map(|(sequence, planes, done, buffer)| RawFrame {
             format: self.mode.format,
             size: self.layout.size,
             shown: self.layout.shown,
             planes,
             stamp: self.stamp(stamps::told(&done)),
             sequence,
-            buffer: Box::new(held),
+            buffer,
         }))
     }
 

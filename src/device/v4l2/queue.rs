@@ -2,14 +2,15 @@
 //! dropped, on whatever thread and however late.
 
 use crate::{
-    media::FrameBuffer,
+    media::{FrameBuffer, Lease, Lendable},
     v4l2::{BufferType, Dequeued, Descriptor, Filled, MOST_PLANES, Mapping, Memory, MemoryPlane, Ready, Used},
 };
 use nix::{errno::Errno, poll::PollFlags};
 use std::{
+    iter::repeat,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -20,15 +21,26 @@ const BUFFERS: u32 = 6;
 
 /// A started stream of buffers. Dropping it stops the camera; frames still held stay readable.
 pub struct Queue {
-    shared: Arc<Shared>,
+    buffers: Vec<Arc<Lendable<Buffer>>>,
+    stream: Arc<Stream>,
 }
 
-/// The buffers go before the descriptor, whose close is to be the last use of the device.
-struct Shared {
-    buffers: Vec<Vec<Piece>>,
+/// What all its buffers need to go back to the driver.
+struct Stream {
     of: BufferType,
     device: Descriptor,
     stopped: AtomicBool,
+}
+
+/// One buffer: the driver's while it is not lent. Its memory goes before the descriptor, whose close is to be the last use of
+/// the device.
+pub struct Buffer {
+    pieces: Vec<Piece>,
+    index: u32,
+    stream: Arc<Stream>,
+    /// What of its memory is a coded picture, and all there is to see of it. None of raw ones: their planes tell where they
+    /// are.
+    coded: Option<Mutex<Used>>,
 }
 
 /// One piece of memory of a buffer.
@@ -38,114 +50,111 @@ struct Piece {
     exported: OnceLock<Option<OwnedFd>>,
 }
 
-/// A filled buffer that is out of the driver's hands; back in them when dropped.
-pub struct Held {
-    shared: Arc<Shared>,
-    index: u32,
-    used: [Used; MOST_PLANES],
-    /// Its memory begins where the picture does, else where the buffer does.
-    exact: bool,
-}
-
-impl Shared {
-    /// Gives a buffer to the driver, to be filled.
-    fn queue(&self, index: u32) -> Result<(), Errno> {
-        const EMPTY: MemoryPlane = MemoryPlane { used: 0, length: 0, offset: 0, fd: -1 };
-        let planes = &[EMPTY; MOST_PLANES][..self.buffers[index as usize].len().min(MOST_PLANES)];
-        self.device.queue(self.of, &Filled { index, memory: Memory::Mapped, planes, stamp: (0, 0) })
-    }
-}
-
 impl Queue {
-    /// Asks for buffers, maps and queues them, and starts the camera.
-    pub fn start(device: Descriptor, of: BufferType) -> Result<Self, Errno> {
+    /// Asks for buffers, maps and queues them, and starts the camera. Of `coded` pictures a buffer's memory holds the bytes
+    /// and no others.
+    pub fn start(device: Descriptor, of: BufferType, coded: bool) -> Result<Self, Errno> {
         let count = device.request_buffers(of, Memory::Mapped, BUFFERS)?;
-        let pieces = |mappings: Vec<Mapping>| {
-            mappings.into_iter().map(|mapping| Piece { mapping, exported: OnceLock::new() }).collect()
-        };
-        let buffers =
-            (0..count).map(|index| device.map(of, index, false).map(pieces)).collect::<Result<Vec<_>, _>>()?;
-        if buffers.len() < 2 {
+        let mapped = (0..count).map(|index| device.map(of, index, false)).collect::<Result<Vec<_>, _>>()?;
+        if mapped.len() < 2 {
             return Err(Errno::ENOMEM);
         }
-        let queue = Self { shared: Arc::new(Shared { buffers, of, device, stopped: AtomicBool::new(false) }) };
-        for index in 0..count {
-            queue.shared.queue(index)?;
-        }
-        queue.shared.device.stream(of, true)?;
+        let stream = Arc::new(Stream { of, device, stopped: AtomicBool::new(false) });
+        let buffer = |(index, mappings)| Lendable::new(Buffer::new(index, mappings, &stream, coded));
+        let queue = Self { buffers: (0..).zip(mapped).map(buffer).collect(), stream };
+        queue.buffers.iter().try_for_each(|buffer| buffer.queue())?;
+        queue.device().stream(of, true)?;
         Ok(queue)
     }
 
     pub fn device(&self) -> &Descriptor {
-        &self.shared.device
+        &self.stream.device
     }
 
     /// Waits for a filled buffer or an event.
     pub fn wait(&self, timeout: Duration) -> Result<Ready, Errno> {
-        self.shared.device.wait_for(PollFlags::POLLIN | PollFlags::POLLPRI, timeout)
+        self.device().wait_for(PollFlags::POLLIN | PollFlags::POLLPRI, timeout)
     }
 
-    /// The oldest filled buffer, None while there is none. Where it is `exact`, its memory holds the picture's bytes and
-    /// no others.
-    pub fn dequeue(&self, exact: bool) -> Result<Option<(Dequeued, Held)>, Errno> {
-        let Some(done) = self.shared.device.dequeue(self.shared.of, Memory::Mapped)? else { return Ok(None) };
-        if done.index as usize >= self.shared.buffers.len() {
-            return Err(Errno::EPROTO);
-        }
-        let held = Held { shared: self.shared.clone(), index: done.index, used: done.planes, exact };
-        Ok(Some((done, held)))
+    /// The oldest filled buffer, None while there is none. What the driver says of it lies within its memory.
+    pub fn dequeue(&self) -> Result<Option<(Dequeued, Lease)>, Errno> {
+        let Some(mut done) = self.device().dequeue(self.stream.of, Memory::Mapped)? else { return Ok(None) };
+        let buffer = self.buffers.get(done.index as usize).ok_or(Errno::EPROTO)?;
+        let lease = buffer.lend().ok_or(Errno::EPROTO)?;
+        buffer.filled(&mut done.planes);
+        Ok(Some((done, lease)))
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        self.shared.stopped.store(true, Ordering::Release);
+        self.stream.stopped.store(true, Ordering::Release);
         // Held frames keep their mappings, and these the open file. Giving the buffers back lets the camera be opened
         // again before the last frame is dropped. A device that went away answers both with an error.
-        let _ = self.shared.device.stream(self.shared.of, false);
-        let _ = self.shared.device.request_buffers(self.shared.of, Memory::Mapped, 0);
+        let _ = self.device().stream(self.stream.of, false);
+        let _ = self.device().request_buffers(self.stream.of, Memory::Mapped, 0);
     }
 }
 
-impl Held {
-    /// How long each piece of its memory is.
-    pub fn lengths(&self) -> impl Iterator<Item = usize> {
-        self.pieces().iter().map(|piece| piece.mapping.len())
+impl Buffer {
+    fn new(index: u32, mappings: Vec<Mapping>, stream: &Arc<Stream>, coded: bool) -> Self {
+        let pieces = mappings.into_iter().map(|mapping| Piece { mapping, exported: OnceLock::new() }).collect();
+        Self { pieces, index, stream: stream.clone(), coded: coded.then(Mutex::default) }
     }
 
-    fn pieces(&self) -> &[Piece] {
-        &self.shared.buffers[self.index as usize]
+    /// Gives it to the driver, to be filled.
+    fn queue(&self) -> Result<(), Errno> {
+        const EMPTY: MemoryPlane = MemoryPlane { used: 0, length: 0, offset: 0, fd: -1 };
+        let planes = &[EMPTY; MOST_PLANES][..self.pieces.len().min(MOST_PLANES)];
+        let Stream { of, device, .. } = &*self.stream;
+        device.queue(*of, &Filled { index: self.index, memory: Memory::Mapped, planes, stamp: (0, 0) })
+    }
+
+    /// Takes note of what a driver used of it, as far as there is so much.
+    fn filled(&self, used: &mut [Used; MOST_PLANES]) {
+        keep_within(used, self.pieces.iter().map(|piece| piece.mapping.len()));
+        if let Some(coded) = &self.coded {
+            *coded.lock().unwrap_or_else(PoisonError::into_inner) = used[0];
+        }
     }
 }
 
-impl FrameBuffer for Held {
+/// Of what a driver says that it used, what can be: its pieces of memory are so long, and there are no others.
+fn keep_within(used: &mut [Used], lengths: impl Iterator<Item = usize>) {
+    for (used, length) in used.iter_mut().zip(lengths.chain(repeat(0))) {
+        used.end = used.end.min(length);
+        used.offset = used.offset.min(used.end);
+    }
+}
+
+impl FrameBuffer for Buffer {
     fn memory(&self, number: usize) -> &[u8] {
-        let (Some(piece), Some(used)) = (self.pieces().get(number), self.used.get(number)) else { return &[] };
-        let bytes = piece.mapping.bytes();
-        let start = if self.exact { used.offset } else { 0 };
-        bytes.get(start..used.end.min(bytes.len())).unwrap_or_default()
+        let Some(piece) = self.pieces.get(number) else { return &[] };
+        match &self.coded {
+            None => piece.mapping.bytes(),
+            Some(coded) => {
+                let Used { offset, end } = *coded.lock().unwrap_or_else(PoisonError::into_inner);
+                piece.mapping.bytes().get(offset..end).unwrap_or_default()
+            }
+        }
     }
 
     fn dma(&self, number: usize) -> Option<BorrowedFd<'_>> {
-        if self.exact || self.shared.stopped.load(Ordering::Acquire) {
+        let Stream { of, device, stopped } = &*self.stream;
+        if self.coded.is_some() || stopped.load(Ordering::Acquire) {
             return None;
         }
-        let exported = self.pieces().get(number)?.exported.get_or_init(|| {
-            let made = self.shared.device.export(self.shared.of, self.index, number as u32);
+        let exported = self.pieces.get(number)?.exported.get_or_init(|| {
+            let made = device.export(*of, self.index, number as u32);
             made.inspect_err(|error| tracing::debug!("its buffers are not shared with other drivers: {error}")).ok()
         });
         exported.as_ref().map(AsFd::as_fd)
     }
-}
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        if self.shared.stopped.load(Ordering::Acquire) {
-            return;
-        }
+    fn give_back(&self) {
         // A driver that refuses a buffer once takes it the second time; one that refuses it then as well has failed,
         // which the next dequeue tells.
-        if self.shared.queue(self.index).is_err() && self.shared.queue(self.index).is_err() {
+        if !self.stream.stopped.load(Ordering::Acquire) && self.queue().is_err() && self.queue().is_err() {
             tracing::debug!("buffer {} was not taken back", self.index);
         }
     }
@@ -177,6 +186,13 @@ impl Sequence {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_driver_that_says_more_than_there_is_is_not_believed() {
+        let mut used = [(10, 200), (150, 200), (0, 50)].map(|(offset, end)| Used { offset, end });
+        keep_within(&mut used, [100, 100].into_iter());
+        assert_eq!(used, [(10, 100), (100, 100), (0, 0)].map(|(offset, end)| Used { offset, end }));
+    }
 
     #[test]
     fn gaps_are_counted_across_the_wrap() {

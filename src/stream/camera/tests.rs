@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     device::CameraMode,
-    media::{EncoderChoice, H264Profile, Orientation, PixelFormat, Scene, Size, TrackFormat, VideoCodec},
+    media::{EncoderChoice, H264Profile, Lease, Orientation, PixelFormat, Scene, Size, TrackFormat, VideoCodec},
     rtp::PacketBatch,
     stream::{Hub, Inbox, Taken, VideoEncoder, VideoSettings, Watch},
 };
@@ -61,7 +61,7 @@ fn picture(size: Size, sequence: u64, stamp: MonoTime) -> Result<RawFrame, Devic
         planes: RawFrame::layout(PixelFormat::I420, size, size.width as usize, usize::MAX).unwrap(),
         stamp,
         sequence,
-        buffer: Box::new(vec![sequence as u8; size.pixels() as usize * 3 / 2]),
+        buffer: Lease::new(vec![sequence as u8; size.pixels() as usize * 3 / 2]),
     })
 }
 
@@ -112,7 +112,7 @@ impl Stage {
 }
 
 /// The next frame; what is only meant to have the taker look around passes by.
-fn frame(mailbox: &Mailbox<SourceFrame>) -> Arc<RawFrame> {
+fn frame(mailbox: &Mailbox<SourceFrame>) -> RawFrame {
     let deadline = MonoTime::now() + PATIENCE;
     loop {
         match mailbox.take(Some(deadline)) {

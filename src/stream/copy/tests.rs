@@ -3,7 +3,7 @@ use crate::{
     codec::{H264Encoder, H264Settings, Picture},
     device::{Camera, PassThrough, pattern::TestPattern},
     media::{
-        EncoderChoice, H264Profile, Orientation, RawFrame, Scene, VideoCodec,
+        EncoderChoice, H264Profile, Lease, Orientation, RawFrame, Scene, VideoCodec,
         h264::{Assembler, Found, nal_type},
     },
     rtp::Header,
@@ -96,7 +96,7 @@ fn frame(format: PixelFormat, bytes: Vec<u8>, begun: MonoTime, sequence: u64) ->
         planes: RawFrame::layout(format, SIZE, 0, bytes.len()).unwrap(),
         stamp: begun + FPS.interval() * sequence as u32,
         sequence,
-        buffer: Box::new(bytes),
+        buffer: Lease::new(bytes),
     }
 }
 

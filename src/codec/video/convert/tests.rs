@@ -1,11 +1,11 @@
 use super::super::picture::rows;
 use super::*;
-use crate::media::{Flip, FrameBuffer, Plane, Rotation};
+use crate::media::{Flip, FrameBuffer, Lease, Plane, Rotation};
 use crate::time::MonoTime;
 use proptest::prelude::*;
 
 fn frame(format: PixelFormat, size: Size, planes: [Plane; 3], bytes: Vec<u8>) -> RawFrame {
-    RawFrame { format, size, shown: size, planes, stamp: MonoTime::ZERO, sequence: 0, buffer: Box::new(bytes) }
+    RawFrame { format, size, shown: size, planes, stamp: MonoTime::ZERO, sequence: 0, buffer: Lease::new(bytes) }
 }
 
 fn unturned(target: Size) -> Converter {
@@ -43,7 +43,7 @@ fn in_pieces(mut frame: RawFrame) -> RawFrame {
     for (number, plane) in frame.planes.iter_mut().take(shapes.len()).enumerate() {
         (plane.memory, plane.offset) = (number, number + 3);
     }
-    RawFrame { buffer: Box::new(pieces), ..frame }
+    RawFrame { buffer: Lease::new(pieces), ..frame }
 }
 
 /// Y, U, V without spare bytes.
@@ -265,7 +265,7 @@ fn planes_outside_the_buffer_are_an_error() {
     let mut converter = unturned(size);
     for format in RAW {
         let mut frame = noise(format, size, 0);
-        frame.buffer = Box::new(frame.bytes()[..frame.bytes().len() - 1].to_vec());
+        frame.buffer = Lease::new(frame.bytes()[..frame.bytes().len() - 1].to_vec());
         assert!(converter.convert(&frame).is_err(), "{format:?} cut");
         let mut frame = noise(format, size, 0);
         frame.planes[0].stride -= 1;

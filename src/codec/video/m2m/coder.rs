@@ -20,7 +20,6 @@ use nix::{
 use std::{
     collections::VecDeque,
     os::fd::{AsRawFd, RawFd},
-    sync::Arc,
     time::Duration,
 };
 
@@ -70,7 +69,7 @@ struct Slot {
     /// The driver has it.
     queued: bool,
     /// The frame in it, until the driver gives the buffer back.
-    frame: Option<Arc<RawFrame>>,
+    frame: Option<RawFrame>,
 }
 
 /// What one buffer of the coded queue holds: most often one coded picture.
@@ -133,7 +132,7 @@ impl Coder {
     ///
     /// # Errors
     /// A damaged picture; all others are the encoder's end.
-    pub fn submit(&mut self, frame: &Arc<RawFrame>, maker: &mut dyn MakePicture) -> Result<(), Failure> {
+    pub fn submit(&mut self, frame: &RawFrame, maker: &mut dyn MakePicture) -> Result<(), Failure> {
         let shape = Shape::of(frame, maker, !self.no_dma);
         if self.plan.as_ref().is_none_or(|(known, _)| *known != shape) {
             let plan = Plan::of(&self.node, frame, &shape, self.size).map_err(Failure::Encoder)?;
@@ -172,7 +171,7 @@ impl Coder {
         Ok(())
     }
 
-    fn submit_shared(&mut self, frame: &Arc<RawFrame>, plan: &Plan) -> Result<(), Errno> {
+    fn submit_shared(&mut self, frame: &RawFrame, plan: &Plan) -> Result<(), Errno> {
         let mut planes = Vec::with_capacity(plan.input.pieces.len());
         for (number, used) in plan.input.pieces.iter().enumerate() {
             let shared = frame.buffer.dma(number).ok_or(Errno::EINVAL)?;

@@ -138,7 +138,7 @@ fn copy_plane(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{time::MonoTime, v4l2::PlaneFormat};
+    use crate::{media::Lease, time::MonoTime, v4l2::PlaneFormat};
 
     fn given(letters: &[u8; 4], size: (u32, u32), pieces: &[(u32, u32)]) -> PictureFormat {
         let planes = pieces.iter().map(|(stride, size)| PlaneFormat { stride: *stride, size: *size }).collect();
@@ -152,7 +152,7 @@ mod tests {
         let buffer: Vec<u8> = (0..=255).collect();
         let planes = RawFrame::layout(format, SIZE, stride, buffer.len()).unwrap();
         let stamp = MonoTime::ZERO;
-        RawFrame { format, size: SIZE, shown: SIZE, planes, stamp, sequence: 0, buffer: Box::new(buffer) }
+        RawFrame { format, size: SIZE, shown: SIZE, planes, stamp, sequence: 0, buffer: Lease::new(buffer) }
     }
 
     #[test]

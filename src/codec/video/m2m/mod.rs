@@ -19,7 +19,6 @@ use crate::{
     },
     time::MonoTime,
 };
-use std::sync::Arc;
 
 /// An encoder that is asked for a key frame and gives none is asked again after so many pictures.
 const KEY_PATIENCE: u32 = 3;
@@ -106,12 +105,7 @@ impl BoardEncoder {
     ///
     /// # Errors
     /// A damaged picture, or the encoder's end.
-    pub fn submit(
-        &mut self,
-        frame: &Arc<RawFrame>,
-        maker: &mut dyn MakePicture,
-        force_idr: bool,
-    ) -> Result<(), Failure> {
+    pub fn submit(&mut self, frame: &RawFrame, maker: &mut dyn MakePicture, force_idr: bool) -> Result<(), Failure> {
         // The rest of the interval is for what comes after it.
         self.deadline = MonoTime::now() + self.settings.fps.interval() * 7 / 8;
         // A driver may count its period otherwise than from the last key frame, or know none.

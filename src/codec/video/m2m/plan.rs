@@ -120,7 +120,7 @@ fn is_video(format: PixelFormat) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::MonoTime;
+    use crate::{media::Lease, time::MonoTime};
 
     #[test]
     fn an_encoder_is_asked_for_the_strides_and_rows_that_frames_have() {
@@ -130,7 +130,7 @@ mod tests {
             for (plane, (memory, offset, stride)) in all.iter_mut().zip(planes) {
                 *plane = Plane { memory: *memory, offset: *offset, stride: *stride };
             }
-            let buffer: Box<Vec<u8>> = Box::default();
+            let buffer = Lease::new(Vec::new());
             let frame = RawFrame { format, size, shown: size, planes: all, stamp: MonoTime::ZERO, sequence: 0, buffer };
             let (pieces, rows) = own_layout(&frame, size);
             (pieces.iter().map(|piece| piece.stride).collect::<Vec<_>>(), rows)
