@@ -28,10 +28,12 @@ pub struct ReportContext<'a> {
     pub cname: &'a str,
 }
 
-/// When one viewer's track got its last sender report, and gets its next.
+/// One viewer's track's sender reports: when it got the last one, and gets its next.
 #[derive(Debug, Default)]
-pub struct ReportTimer {
+pub struct Reports {
     last: Option<Last>,
+    /// The last one; empty before the first.
+    packet: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,24 +44,28 @@ struct Last {
     octets: u32,
 }
 
-impl ReportTimer {
+impl Reports {
     /// The report to send before `batch`, if one is due: with the first packet, then as RFC 3550 §6.3 times them.
-    pub fn due(&mut self, batch: &PacketBatch, clock_rate: u32, context: &ReportContext<'_>) -> Option<Vec<u8>> {
+    pub fn due(&mut self, batch: &PacketBatch, clock_rate: u32, context: &ReportContext<'_>) -> Option<&[u8]> {
         if self.last.is_some_and(|last| context.now < last.next) {
             return None;
         }
-        let report = sender_report(batch, clock_rate, context);
+        let info = sender_info(batch, clock_rate, context);
+        match self.packet.is_empty() {
+            true => self.packet = rtcp::sender_report(&info),
+            false => rtcp::renew_sender_report(&mut self.packet, &info),
+        }
         let octets = batch.octets_before().wrapping_add(batch.packets_before().wrapping_mul(RTP_OVERHEAD));
         let bits_per_second = self.last.map(|last| {
             let bits = f64::from(octets.wrapping_sub(last.octets)) * 8.0;
             bits / context.now.since(last.at).as_secs_f64().max(0.001)
         });
-        let size = report.len() as u32 + UDP_OVERHEAD;
+        let size = self.packet.len() as u32 + UDP_OVERHEAD;
         // Where the kernel has no randomness to give, the middle will do.
         let dice = getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX));
         let next = context.now + interval(bits_per_second, size, dice);
         self.last = Some(Last { at: context.now, next, octets });
-        Some(report)
+        Some(&self.packet)
     }
 }
 
@@ -76,19 +82,19 @@ fn interval(bits_per_second: Option<f64>, size: u32, dice: f64) -> Duration {
     Duration::from_secs_f64(seconds.min(load.max(LONGEST)))
 }
 
-/// A compound of sender report and CNAME. Its two clocks name one instant, now: the RTP timestamp is carried on from the
+/// What a report before `batch` says. Its two clocks name one instant, now: the RTP timestamp is carried on from the
 /// batch's by the time since its capture.
-fn sender_report(batch: &PacketBatch, clock_rate: u32, context: &ReportContext<'_>) -> Vec<u8> {
+fn sender_info<'a>(batch: &PacketBatch, clock_rate: u32, context: &ReportContext<'a>) -> rtcp::SenderInfo<'a> {
     let age = context.now.signed_nanos_since(batch.stamp());
     let ticks = RtpClock::new(clock_rate, 0).ticks(age);
-    rtcp::sender_report(&rtcp::SenderInfo {
+    rtcp::SenderInfo {
         ssrc: batch.ssrc(),
         ntp: context.wall.wall(context.now).ntp(),
         rtp_timestamp: batch.timestamp().wrapping_add_signed(ticks),
         packets: batch.packets_before(),
         octets: batch.octets_before(),
         cname: context.cname,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@ use super::{
     keys::TrackKeys,
     multicast::Member,
     pacer::Pacer,
-    reports::{ReportContext, ReportTimer},
+    reports::{ReportContext, Reports},
     ring::Ring,
     udp,
 };
 use crate::{rtp::PacketBatch, stream::Watch, time::MonoTime};
 use bytes::Bytes;
-use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{borrow::Cow, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 use tokio::net::UdpSocket;
 
 /// One session's media: a place in the ring, and how it is sent to.
@@ -44,7 +44,7 @@ pub struct Viewer {
 pub struct ViewerTrack {
     pub ssrc: u32,
     pub clock_rate: u32,
-    pub reports: ReportTimer,
+    pub reports: Reports,
     pub feedback: Feedback,
     /// Packets left out before the present cursor.
     pub unsent_before: u64,
@@ -64,6 +64,14 @@ impl ViewerTrack {
     #[must_use]
     pub fn protect(&self, packet: &mut Vec<u8>) -> bool {
         self.keys.as_ref().is_none_or(|keys| keys.ours.protect_report(packet))
+    }
+
+    /// The sender report to send before `batch`, as it goes to this viewer; None while none is due.
+    fn report(&mut self, batch: &PacketBatch, context: &ReportContext<'_>) -> Option<Cow<'_, [u8]>> {
+        let report = self.reports.due(batch, self.clock_rate, context)?;
+        let Some(keys) = &self.keys else { return Some(Cow::Borrowed(report)) };
+        let mut report = report.to_vec();
+        keys.ours.protect_report(&mut report).then_some(Cow::Owned(report))
     }
 
     /// The sequence number that this viewer sees for the packet with that extended one.
@@ -160,9 +168,7 @@ impl UdpOutlet {
                 Some((position, sent, begun)) if position == cursor.position() => (sent, begun),
                 _ => {
                     self.pacer.begin(total, self.interval, context.now);
-                    if let Some(mut report) = track.reports.due(&entry.batch, track.clock_rate, context)
-                        && track.protect(&mut report)
-                    {
+                    if let Some(report) = track.report(&entry.batch, context) {
                         // Lost reports are made up for by the next.
                         let _ = udp::send_datagram(&route.rtcp.socket, &report);
                     }
@@ -233,11 +239,10 @@ impl Viewer {
             let route = outlet.channels[entry.track].zip(self.tracks[entry.track].as_mut());
             cursor.advance();
             let Some(((rtp, rtcp), track)) = route else { continue };
-            let mut report = track.reports.due(&entry.batch, track.clock_rate, context);
-            report = report.and_then(|mut report| track.protect(&mut report).then_some(report));
+            let report = track.report(&entry.batch, context).map(|report| framed(rtcp, &report));
             let batch = track.form(&entry.batch).clone();
             self.bytes += batch.bytes().len() as u64;
-            return Some(NextInterleaved { batch, channel: rtp, report: report.map(|report| framed(rtcp, &report)) });
+            return Some(NextInterleaved { batch, channel: rtp, report });
         }
         None
     }

@@ -9,7 +9,7 @@ mod source_description;
 
 pub use bye::bye;
 pub use report_block::ReportBlock;
-pub use sender_report::{SenderInfo, sender_report};
+pub use sender_report::{SenderInfo, renew_sender_report, sender_report};
 
 use rtcp_types::prelude::*;
 use rtcp_types::{Bye, CompoundBuilder, PayloadFeedback, ReceiverReport, SenderReport};

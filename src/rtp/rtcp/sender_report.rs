@@ -1,6 +1,10 @@
 use super::{Event, ReportBlock, built, source_description};
 use crate::time::NtpTime;
 use rtcp_types::{Compound, SenderReport, prelude::*};
+use std::ops::Range;
+
+/// Where in a sender report the sender information is (RFC 3550 §6.4.1).
+const SENDER_INFO: Range<usize> = 8..28;
 
 /// What a sender report says (RFC 3550 §6.4.1).
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +30,16 @@ pub fn sender_report(info: &SenderInfo<'_>) -> Vec<u8> {
         .packet_count(info.packets)
         .octet_count(info.octets);
     built(Compound::builder().add_packet(report).add_packet(source_description::cname(info.ssrc, info.cname)))
+}
+
+/// Makes of a track's last compound packet its next, in place: all but the sender information stays.
+pub fn renew_sender_report(packet: &mut [u8], info: &SenderInfo<'_>) {
+    let room = packet.get_mut(SENDER_INFO).expect("a sender report is at the front");
+    let (ntp, rest) = room.split_at_mut(8);
+    ntp.copy_from_slice(&info.ntp.0.to_be_bytes());
+    for (field, number) in rest.chunks_exact_mut(4).zip([info.rtp_timestamp, info.packets, info.octets]) {
+        field.copy_from_slice(&number.to_be_bytes());
+    }
 }
 
 pub(super) fn events(packet: &[u8]) -> Option<Vec<Event>> {

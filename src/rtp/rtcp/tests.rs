@@ -90,6 +90,9 @@ fn a_sender_report_comes_with_its_cname() {
                     81ca0003cafef00d0105657972696500";
     assert_eq!(hex::encode(sender_report(&info)), expected);
     assert!(is_rtcp(&sender_report(&info)) && is_well_formed(&sender_report(&info)));
+    let mut packet = sender_report(&SenderInfo { ntp: NtpTime(7), rtp_timestamp: 8, packets: 9, octets: 10, ..info });
+    renew_sender_report(&mut packet, &info);
+    assert_eq!(hex::encode(packet), expected);
 }
 
 #[test]
