@@ -1,5 +1,7 @@
 //! What the server's threads take of the heap for each access unit, in the steady state: with viewers over UDP and TCP, the
 //! server runs in this process, under an allocator that counts; the viewers are in another.
+//!
+//! `cargo bench --bench allocations -- --camera DEVICE` takes that camera in place of the test pattern.
 
 mod rig;
 
@@ -113,6 +115,11 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
+/// As a config names it.
+fn camera() -> String {
+    env::args().skip_while(|argument| argument != "--camera").nth(1).unwrap_or_else(|| "test".to_owned())
+}
+
 /// Starts the server inside this process; returns once it accepts.
 fn serve(address: SocketAddr) -> Outcome<TempDir> {
     let folder = tempfile::Builder::new().prefix("eyrie-bench-").tempdir()?;
@@ -124,7 +131,7 @@ fn serve(address: SocketAddr) -> Outcome<TempDir> {
              control_socket = {:?}\n{}",
             folder.path().join("state"),
             folder.path().join("control.sock"),
-            rig::capture::STREAM
+            rig::capture::STREAM.replace("\"test\"", &format!("{:?}", camera()))
         ),
     )?;
     thread::Builder::new()

@@ -213,7 +213,7 @@ impl Fanout {
         audience.asking.iter_mut().try_for_each(SecureViewer::tear_down)?;
         let [first, second] = &spreads;
         println!(
-            "  {count:7} {:8.4} {:8.4} {:7.3} ({:.3} to {:.3}) {:8}/{:<8} {:5}/{:<8} {:6.2} {:6.2} {:6.2} {:6.2} {:8.2} {:8.1}{}{}{}",
+            "  {count:7} {:8.4} {:8.4} {:7.3} ({:.3} to {:.3}) {:8}/{:<8} {:5}/{:<8} {:6.2} {:6.2} {:6.2} {:6.2} {:8.2} {:8.1}{}{}{}{}",
             ours.median(),
             theirs.median(),
             ratio.median(),
@@ -232,6 +232,7 @@ impl Fanout {
             if busiest[0] > BUSY { "  (the receivers were the limit)" } else { "" },
             if busiest[1] > BUSY { "  (the cable was the limit)" } else { "" },
             if count >= ENOUGH && ratio.median() > goal { "  ratio missed" } else { "" },
+            if count >= ENOUGH && first.median() > second.median() * GOAL { "  first to last missed" } else { "" },
         );
         Ok(())
     }

@@ -30,8 +30,6 @@ pub enum Bare {
 pub struct BareRound {
     /// Processor time of its thread.
     pub time: Duration,
-    /// Access units that were not out before the next was due.
-    pub late: usize,
     /// From the first receiver having all of an access unit to the last having it, in milliseconds; of those that went out
     /// at once.
     pub spread: Figures,
@@ -136,14 +134,7 @@ fn udp(sockets: &[UdpSocket], recording: &Recording, interval: Duration, long: D
         wait_until(due);
         let index = number as usize % units.len();
         for (tick, piece) in units[index].iter_mut().enumerate() {
-            // As of one stream, so that receivers can tell what is lost.
-            let timestamp = number.wrapping_mul(3000).to_be_bytes();
-            for start in &piece.starts {
-                let packet = &mut piece.volley.bytes_mut()[*start..];
-                packet[2..4].copy_from_slice(&sequence.to_be_bytes());
-                packet[4..8].copy_from_slice(&timestamp);
-                sequence = sequence.wrapping_add(1);
-            }
+            renumber(piece.volley.bytes_mut(), &piece.starts, number, &mut sequence);
             piece.volley.aim();
             if tick > 0 {
                 wait_until(due + TICK * tick as u32);
@@ -161,7 +152,6 @@ fn udp(sockets: &[UdpSocket], recording: &Recording, interval: Duration, long: D
             }
         }
         due += interval;
-        round.late += usize::from(MonoTime::now() > due);
         if due >= end {
             break;
         }
@@ -181,11 +171,7 @@ fn tcp(sockets: &mut [TcpStream], recording: &Recording, interval: Duration, lon
         wait_until(due);
         let index = number as usize % units.len();
         let (bytes, starts) = &mut units[index];
-        for start in starts {
-            bytes[*start + 2..*start + 4].copy_from_slice(&sequence.to_be_bytes());
-            bytes[*start + 4..*start + 8].copy_from_slice(&number.wrapping_mul(3000).to_be_bytes());
-            sequence = sequence.wrapping_add(1);
-        }
+        renumber(bytes, starts, number, &mut sequence);
         waiting.clear();
         let mut first = None;
         for (index, socket) in sockets.iter_mut().enumerate() {
@@ -217,7 +203,6 @@ fn tcp(sockets: &mut [TcpStream], recording: &Recording, interval: Duration, lon
                 return Err("a receiver of the bare loop takes nothing".into());
             }
         }
-        round.late += usize::from(MonoTime::now() > due);
         if due >= end {
             break;
         }
@@ -225,6 +210,17 @@ fn tcp(sockets: &mut [TcpStream], recording: &Recording, interval: Duration, lon
     round.time = thread_time() - begun;
     round.spread = spreads.into_iter().collect();
     Ok(round)
+}
+
+/// Makes its packets, which begin there, the next of one stream, so that receivers can tell what is lost.
+fn renumber(bytes: &mut [u8], starts: &[usize], number: u32, sequence: &mut u16) {
+    let timestamp = number.wrapping_mul(3000).to_be_bytes();
+    for start in starts {
+        let packet = &mut bytes[*start..];
+        packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+        packet[4..8].copy_from_slice(&timestamp);
+        *sequence = sequence.wrapping_add(1);
+    }
 }
 
 /// An access unit in `$` framing, and where its packets begin.
