@@ -23,7 +23,8 @@ use tempfile::TempDir;
 /// Set for the process of the viewers: where they connect.
 const VIEWERS: &str = "EYRIE_BENCH_VIEWERS";
 const FPS: u32 = 30;
-/// Over this many sender reports of every viewer's tracks are due in a second; each is put together anew.
+/// Over this many sender reports of every viewer's tracks are due in a second; inside a connection each takes a
+/// message of its own.
 const REPORTS: f64 = 1.7;
 const THREADS: usize = 256;
 

@@ -232,7 +232,6 @@ mod tests {
         let raw = Layout::new(&given(b"YUYV", (640, 480), &[(1280, 640 * 480 * 2)])).unwrap();
         assert!(planes_of(&raw, &[(0, 640 * 480 * 2)]).is_some());
         assert!(planes_of(&raw, &[(0, 640 * 480 * 2 - 1)]).is_none());
-        // The driver tells more than there is.
         let jpeg = Layout::new(&given(b"MJPG", (640, 480), &[(0, 100)])).unwrap();
         assert!(planes_of(&jpeg, &[(0, 1)]).is_some() && planes_of(&jpeg, &[(0, 0)]).is_none());
         assert!(planes_of(&jpeg, &[(9, 9)]).is_none());

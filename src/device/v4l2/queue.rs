@@ -34,7 +34,7 @@ struct Stream {
 
 /// One buffer: the driver's while it is not lent. Its memory goes before the descriptor, whose close is to be the last use of
 /// the device.
-pub struct Buffer {
+struct Buffer {
     pieces: Vec<Piece>,
     index: u32,
     stream: Arc<Stream>,
